@@ -1,0 +1,1 @@
+"""One record from Kafka to an effect and out again. No domain word in here."""

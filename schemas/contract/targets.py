@@ -1,0 +1,100 @@
+"""The configured targets, as values. Owns nothing but the reading of `targets.toml`.
+
+Secrets are never in it: `dsn_file` and `secret_file` name files, resolved by whoever opens them.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any, Final
+
+SYSTEMS: Final = {"postgresql": "sql", "jira": "jira", "sharepoint": "sharepoint"}
+"""What a change's `target.system` says for each kind."""
+
+_DEFAULT_HOLD: Final = 5.0
+_DEFAULT_RETRY: Final = (60.0, 300.0, 900.0)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used. Its message names the entry and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetConfig:
+    """One target instance: one SQL table, one SharePoint list or one Jira site.
+
+    `hold` and `retry` are seconds. `identifier_pattern` must match a whole identifier, so that one
+    record has one name.
+    """
+
+    name: str
+    kind: str
+    dispatcher_url: str
+    dsn_file: str | None = None
+    url: str | None = None
+    secret_file: str | None = None
+    table: str | None = None
+    key_column: str | None = None
+    version_column: str | None = None
+    columns: tuple[str, ...] = ()
+    identifier_pattern: str = r"[^\x00-\x1f]+"
+    hold: float = _DEFAULT_HOLD
+    retry: tuple[float, ...] = _DEFAULT_RETRY
+
+    @property
+    def system(self) -> str:
+        """Return what `target.system` says for this target."""
+        return SYSTEMS[self.kind]
+
+    def names(self, identifier: str) -> bool:
+        """Tell whether `identifier` is in the one canonical form a record has here."""
+        return re.fullmatch(self.identifier_pattern, identifier) is not None
+
+
+def parse_targets(text: str) -> dict[str, TargetConfig]:
+    """Return the targets in `text` (TOML, a `[[target]]` each) by name.
+
+    Raises:
+        ConfigError: not TOML, an unknown or missing key, a name used twice.
+    """
+    try:
+        entries = tomllib.loads(text).get("target", [])
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"targets: not TOML: {error}") from error
+    targets: dict[str, TargetConfig] = {}
+    for entry in entries:
+        target = _target(entry)
+        if target.name in targets:
+            raise ConfigError(f"target {target.name!r}: the name is used twice")
+        targets[target.name] = target
+    return targets
+
+
+def _target(entry: dict[str, Any]) -> TargetConfig:
+    name = entry.get("name", "(unnamed)")
+    try:
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        target = TargetConfig(**values)
+        re.compile(target.identifier_pattern)
+    except (TypeError, re.error) as error:
+        raise ConfigError(f"target {name!r}: {error}") from error
+    _check(target)
+    return target
+
+
+def _check(target: TargetConfig) -> None:
+    if not _NAME.fullmatch(target.name):
+        raise ConfigError(f"target {target.name!r}: a name has lower-case letters, digits, hyphens")
+    if target.kind not in SYSTEMS:
+        raise ConfigError(f"target {target.name!r}: kind is one of {', '.join(SYSTEMS)}")
+    if target.kind == "postgresql":
+        missing = [
+            key for key in ("dsn_file", "table", "key_column") if getattr(target, key) is None
+        ]
+        if missing:
+            raise ConfigError(f"target {target.name!r}: {', '.join(missing)} is missing")
+    if target.hold < 0 or not target.retry or min(target.retry) < 0:
+        raise ConfigError(f"target {target.name!r}: hold and retry are seconds, not negative")
