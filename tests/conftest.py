@@ -6,11 +6,13 @@
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 from tests.support import servers
+from tests.support.desk import Person, Placet, close_all
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,27 @@ def postgres(postgres_server: str) -> Iterator[str]:
     yield psycopg.conninfo.make_conninfo(postgres_server, dbname=name)
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def placet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placet]:
+    """The whole of Placet, started as `make demo` starts it, once for all tests that need it.
+
+    `PLACET_TEST_HOME` names the folder of a stack that runs already, for quick rounds at a desk.
+    """
+    running = os.environ.get("PLACET_TEST_HOME")
+    stack = Placet(Path(running) if running else tmp_path_factory.mktemp("stack") / "home")
+    if not running:
+        stack.run("up", "--demo", "--detach", timeout=300)
+    try:
+        stack.count_effects()
+        yield stack
+    finally:
+        close_all()
+        if not running:
+            stack.run("down", timeout=120)
+
+
+@pytest.fixture(scope="session")
+def reviewer(placet: Placet) -> Person:
+    return placet.person("reviewer")

@@ -28,3 +28,46 @@ DIVERGENCE_SECONDS: Final = Histogram(
     "Time to measure one output against its evidence.",
     buckets=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.1, 1),
 )
+
+# audit-sink
+AUDIT_APPENDED: Final = Counter("placet_audit_records_total", "Records appended to the audit log.")
+AUDIT_LOG_SIZE: Final = Gauge("placet_audit_log_size", "Records committed, sealed or not yet.")
+AUDIT_HEAD_SIZE: Final = Gauge("placet_audit_head_size", "Records under the published checkpoint.")
+AUDIT_HEAD_AGE: Final = Gauge(
+    "placet_audit_head_age_seconds",
+    "How long the oldest committed record has been waiting for a checkpoint; 0 when none is.",
+)
+AUDIT_DISAGREEMENT: Final = Gauge(
+    "placet_audit_ledger_disagreement",
+    "1 while publishing is frozen because log, files and ledger do not tell one history.",
+)
+
+# review-api
+IDEMPOTENCY_HITS: Final = Counter(
+    "placet_idempotency_hits_total", "Requests answered from the stored answer of their key."
+)
+REVIEW_ITEMS: Final = Counter(
+    "placet_review_items_total",
+    "What became of records of review-items: new, revised, superseded, duplicate or parked.",
+    ["became"],
+)
+
+# dispatcher
+FOREIGN_DECISIONS: Final = Counter(
+    "placet_foreign_decisions_total", "Decisions skipped: another target's.", ["target"]
+)
+ATTEMPTS: Final = Counter(
+    "placet_write_back_attempts_total",
+    "Attempts to write, by how they ended.",
+    ["target", "outcome"],
+)
+DECISION_TO_TARGET: Final = Histogram(
+    "placet_decision_to_target_seconds",
+    "From the end of a decision's hold to its effect, read back.",
+    ["target"],
+    buckets=(0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1, 5, 60, 900),
+)
+TARGET_AWAY: Final = Gauge(
+    "placet_target_away", "1 while attempts wait for the target.", ["target"]
+)
+STUCK: Final = Gauge("placet_write_backs_stuck", "Write-backs that wait for a person.", ["target"])

@@ -1,0 +1,23 @@
+"""Every measure, in the order in which they are taken in a round and stand in the table.
+
+A new one is a file beside these, with its `PROBE`, and its line here.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bench.measures import burst, divergence, latency, page, queue, replay, stages, verify
+from bench.probe import Probe
+
+PROBES: Final[Sequence[Probe]] = (
+    queue.PROBE,
+    page.PROBE,
+    burst.PROBE,
+    latency.PROBE,
+    replay.PROBE,
+    stages.PROBE,
+    verify.PROBE,
+    divergence.PROBE,
+)
+LARGE: Final[Sequence[Probe]] = (page.LONG_PROBE,)
+"""Taken once, after all rounds: afterwards the queues are too long for anything else."""

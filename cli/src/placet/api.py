@@ -1,0 +1,86 @@
+"""review-api over HTTP, signed in as a person, as any script would call it.
+
+Owns sessions and the shape of refusals. Refuses to know what may be decided.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Self
+
+import httpx
+
+_PAGE: Final = 200
+_TIMEOUT: Final = 30.0
+
+
+class ApiError(Exception):
+    """review-api refused; `code` and `status` as it said (RFC 9457), the message what to do."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        """Take the problem document, or what could be made of the answer."""
+        self.status = status
+        self.problem = dict(problem)
+        self.code = str(problem.get("code", "ERROR"))
+        title = problem.get("title") or "refused"
+        super().__init__(f"{title} ({self.code}, HTTP {status})")
+
+
+class Api:
+    """One signed-in session. Use as a context manager; signs in on entering."""
+
+    def __init__(self, url: str, username: str, password: str) -> None:
+        """Nothing is sent yet."""
+        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT)
+        self._username = username
+        self._password = password
+
+    def __enter__(self) -> Self:
+        """Sign in. Raises ApiError, httpx.TransportError."""
+        answer = self.call(
+            "POST", "/api/session", {"username": self._username, "password": self._password}
+        )
+        self._client.headers["X-CSRF-Token"] = str(answer["csrf_token"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | int] | None = None,
+    ) -> Any:
+        """One call; returns the decoded answer. Raises ApiError, httpx.TransportError."""
+        answer = self._client.request(
+            method, path, json=body, headers=dict(headers or {}), params=dict(parameters or {})
+        )
+        if answer.is_error:
+            raise ApiError(answer.status_code, _problem(answer))
+        return answer.json() if answer.content else None
+
+    def items(self, *, limit: int, **filters: str | None) -> Iterator[Mapping[str, Any]]:
+        """The items of the queue, page after page, at most `limit`."""
+        chosen = {name: value for name, value in filters.items() if value}
+        cursor: str | None = None
+        left = limit
+        while left > 0:
+            parameters: dict[str, str | int] = {**chosen, "limit": min(left, _PAGE)}
+            if cursor:
+                parameters["cursor"] = cursor
+            page = self.call("GET", "/api/items", parameters=parameters)
+            yield from page["items"]
+            left -= len(page["items"])
+            cursor = page.get("next")
+            if not cursor:
+                return
+
+
+def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return {"title": answer.reason_phrase, "detail": answer.text[:500]}
+    return problem if isinstance(problem, dict) else {"detail": str(problem)}

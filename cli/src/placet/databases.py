@@ -1,0 +1,116 @@
+"""Databases, roles and schemas of the local stack.
+
+Owns who may connect to what: one role and one schema per service, the ledger in a database
+of its own. Refuses to know tables: each service migrates its own schema.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, LiteralString
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+SCHEMAS: Final[Mapping[str, str]] = {
+    "review": "placet_review",
+    "dispatch": "placet_dispatch",
+    "audit": "placet_audit",
+}
+PLACET: Final = "placet"
+LEDGER: Final = "ledger"
+_ROLE: Final[LiteralString] = "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}"
+
+
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(dsn, autocommit=True, application_name="placet-cli", connect_timeout=5)
+
+
+def with_database(dsn: str, database: str) -> str:
+    """The same server and person, another database; the result is a URL."""
+    return _url({**conninfo_to_dict(dsn), "dbname": database})
+
+
+def with_role(dsn: str, database: str, role: str, password: str) -> str:
+    return _url({**conninfo_to_dict(dsn), "dbname": database, "user": role, "password": password})
+
+
+def _url(parts: Mapping[str, Any]) -> str:
+    # libpq takes both forms; a URL goes through configuration files unquoted.
+    make_conninfo(**parts)
+    query = {k: v for k, v in parts.items() if k not in {"user", "password", "host", "port"}}
+    database = query.pop("dbname", "")
+    host, port = _quoted(parts.get("host", "127.0.0.1")), parts.get("port", 5432)
+    user, password = _quoted(parts.get("user", "")), _quoted(parts.get("password", ""))
+    person = f"{user}:{password}" if password else user
+    extra = "&".join(f"{name}={_quoted(value)}" for name, value in query.items())
+    return f"postgresql://{person}@{host}:{port}/{_quoted(database)}{'?' + extra if extra else ''}"
+
+
+def _quoted(value: object) -> str:
+    return quote(str(value), safe="")
+
+
+def prepare(superuser: str, passwords: Mapping[str, str]) -> None:
+    """Make databases, roles and schemas that are missing and set the roles' passwords.
+
+    Harmless when repeated. Raises psycopg.Error.
+    """
+    with connect(superuser) as server:
+        for role in (*SCHEMAS.values(), "placet_ledger"):
+            ensure_role(server, role, passwords[role])
+        ensure_database(server, PLACET, owner=None)
+        ensure_database(server, LEDGER, owner="placet_ledger")
+        for role in SCHEMAS.values():
+            grant_connect(server, PLACET, role)
+    with connect(with_database(superuser, PLACET)) as placet:
+        for schema, role in SCHEMAS.items():
+            ensure_schema(placet, schema, role)
+    with connect(with_database(superuser, LEDGER)) as ledger:
+        ensure_schema(ledger, LEDGER, "placet_ledger")
+
+
+def ensure_role(server: psycopg.Connection[Any], role: str, password: str) -> None:
+    found = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+    verb = sql.SQL("ALTER" if found else "CREATE")
+    server.execute(sql.SQL(_ROLE).format(verb, sql.Identifier(role), sql.Literal(password)))
+
+
+def ensure_database(server: psycopg.Connection[Any], name: str, *, owner: str | None) -> None:
+    """A database that only its owner and those who are granted it may enter."""
+    found = server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+    if not found:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    if owner:
+        server.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                sql.Identifier(name), sql.Identifier(owner)
+            )
+        )
+    server.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+
+
+def grant_connect(server: psycopg.Connection[Any], database: str, role: str) -> None:
+    server.execute(
+        sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+            sql.Identifier(database), sql.Identifier(role)
+        )
+    )
+
+
+def ensure_schema(database: psycopg.Connection[Any], schema: str, role: str) -> None:
+    database.execute(
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+            sql.Identifier(schema), sql.Identifier(role)
+        )
+    )
+
+
+def dsns(superuser: str, passwords: Mapping[str, str], roles: Sequence[str]) -> dict[str, str]:
+    """Connection string per role of ours."""
+    return {
+        role: with_role(
+            superuser, LEDGER if role == "placet_ledger" else PLACET, role, passwords[role]
+        )
+        for role in roles
+    }

@@ -1,0 +1,98 @@
+"""The process: one loop appends, one publishes. Wires them and nothing else."""
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+
+from audit_sink.append import FACTS, GROUP, Appender
+from audit_sink.ledger import PostgresLedger
+from audit_sink.publish import Publisher
+from audit_sink.settings import Settings
+from audit_sink.store import Place, Reader, Writer
+from audit_sink.tiles import FileStore
+from conveyor import health, logs
+from conveyor.consumer import Consumer
+from conveyor.errors import UnavailableError
+from conveyor.parking import Parking
+from conveyor.process import run_together, stop_on_signals
+from conveyor.producer import Producer
+
+log = structlog.get_logger()
+
+_T = TypeVar("_T")
+_BATCH = 2_000
+_PAUSE = 1.0
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = Settings()  # type: ignore[call-arg]  # the environment gives them
+    logs.configure(GROUP, settings.log_level)
+    sys.exit(_run(settings, stop_on_signals()))
+
+
+def _run(settings: Settings, stop: threading.Event) -> int:
+    key, digester = settings.signing_key(), settings.digester()
+    writer = Writer(settings.database)
+    ledger = PostgresLedger(settings.ledger, key.name)
+    files = FileStore(settings.audit_dir)
+    publisher = Publisher(rows=Reader(settings.database), files=files, ledger=ledger, key=key)
+    producer = Producer(settings.kafka, GROUP)
+    parking = Parking(consumer=GROUP, digester=digester, producer=producer)
+    appender = Appender(
+        log=writer, letters=parking, digester=digester, appended=lambda _: publisher.wake()
+    )
+
+    def offsets(places: Sequence[Place]) -> Mapping[Place, int]:
+        known = _until_there(stop, writer.offsets)
+        return {place: known[place] for place in places if place in known}
+
+    def append(stop: threading.Event) -> None:
+        _until_there(stop, writer.migrate)
+        Consumer(
+            bootstrap=settings.kafka,
+            group=GROUP,
+            topics=list(FACTS),
+            handle=appender.handle,
+            parking=parking,
+            batch=_BATCH,
+            on_assign=offsets,
+        ).run(stop)
+
+    def publish(stop: threading.Event) -> None:
+        _until_there(stop, writer.migrate)
+        _until_there(stop, ledger.migrate)
+        publisher.run(stop)
+
+    def wake_to_stop(stop: threading.Event) -> None:
+        stop.wait()
+        publisher.wake()
+
+    health.serve(
+        settings.ops_host,
+        settings.ops_port,
+        lambda: {
+            "database": writer.is_connected,
+            "publishing": publisher.is_reaching,
+            "one_history": publisher.frozen is None,
+        },
+    )
+    code = run_together(stop, {"append": append, "publish": publish, "stopper": wake_to_stop})
+    producer.close()
+    writer.close()
+    files.close()
+    return code
+
+
+def _until_there(stop: threading.Event, ask: Callable[[], _T]) -> _T:
+    """Ask until the answer comes, or give up when the process is told to stop."""
+    while True:
+        try:
+            return ask()
+        except UnavailableError as error:
+            log.warning("waiting", error=str(error))
+            if stop.wait(_PAUSE):
+                raise

@@ -1,0 +1,417 @@
+"""The dispatcher's memory: where each step of each decision is, in PostgreSQL schema `dispatch`.
+
+Owns every statement of that schema (`queries.sql`) and its transactions: a change of state, the
+record's order and the event that tells of it commit together or not at all. Refuses to know what
+an outcome means (`writeback` decides) and what a target is.
+
+A Ledger is one connection, used by one thread. It opens by itself and again after a loss;
+UnavailableError says that nothing of the interrupted transaction is there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+import orjson
+import psycopg
+from psycopg.rows import class_row, kwargs_row
+
+from contract.events import WriteBackState
+from contract.identity import Digester
+from contract.topics import WRITE_BACKS
+from conveyor import outbox, relay
+from conveyor.database import connect, unavailable_database
+from dispatcher.events import Row, event_of
+from dispatcher.plan import Plan, TakeBack
+from dispatcher.queries import QUERIES
+from dispatcher.writeback import Code, Images, Next, State, move
+
+OUTBOX: Final = "dispatch.outbox"
+CHANNEL: Final = "placet_dispatch_outbox"
+SOURCE: Final = "dispatcher"
+
+
+class Verdict(Enum):
+    """What the ledger says about a decision that comes in."""
+
+    NEW = auto()
+    DUPLICATE = auto()  # the same decision under the same ordinal, seen before
+    REUSED = auto()  # its key or its ordinal belongs to something else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A due step, locked until the transaction ends."""
+
+    write_back_id: str
+    identifier: str
+    ordinal: int
+    step: str
+    decision_id: str
+    item_id: str
+    revision: int
+    correlation_id: str
+    state: WriteBackState
+    transition: int
+    attempts: int
+    statement: str
+    since_due: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One change of state to be recorded."""
+
+    write_back_id: str
+    identifier: str
+    transition: int
+    attempts: int
+    next: Next
+
+
+Transaction = psycopg.Connection[Any]
+
+
+class Ledger:
+    """One session on the schema `dispatch`, for one target instance."""
+
+    def __init__(self, dsn: str, *, system: str, instance: str, digester: Digester) -> None:
+        """Take the wiring. Nothing is connected before the first transaction."""
+        self._dsn = dsn
+        self._system = system
+        self._instance = instance
+        self._digester = digester
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether there is a session, without asking the server."""
+        return self._connection is not None and not self._connection.closed
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run the block in a transaction; durable when it ends.
+
+        Raises:
+            UnavailableError: the database is away. The transaction is not there, unless its COMMIT
+                was on the way: every statement here may be repeated.
+        """
+        with unavailable_database():
+            try:
+                with self._open().transaction():
+                    yield self._open()
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """End the session, and with it the instance's lock."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            connection = connect(self._dsn, f"placet dispatcher {self._instance}")
+            # A transaction stays open while the target works; how long, the target limits.
+            connection.execute("SET idle_in_transaction_session_timeout = 0")
+            self._connection = connection
+        return self._connection
+
+    def _run(self, cursor: Transaction, name: str, **parameters: Any) -> psycopg.Cursor[Any]:
+        return cursor.execute(
+            QUERIES[name], {"instance": self._instance, **parameters}, prepare=True
+        )
+
+    def lock_instance(self) -> bool:
+        """Try to become the one dispatcher of the instance, as long as this session lives."""
+        with unavailable_database():
+            try:
+                row = (
+                    self._open()
+                    .execute(QUERIES["lock_instance"], {"name": f"dispatcher:{self._instance}"})
+                    .fetchone()
+                )
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                self.close()
+                raise
+        return row is not None and bool(row[0])
+
+    def wake_relay(self) -> None:
+        """Hint that the outbox has rows. Outside any transaction: NOTIFY serialises commits."""
+        with unavailable_database():
+            relay.wake(self._open(), CHANNEL)
+
+    # What comes in
+
+    def accept(self, transaction: Transaction, plans: Sequence[Plan]) -> list[Verdict]:
+        """Insert the steps of `plans`, and say of each whether it is new. Order is kept."""
+        rows = _rows_of(plans)
+        if not rows:
+            return []
+        document = _document(list(rows.values()))
+        with transaction.pipeline():
+            self._run(transaction, "open_records", rows=document)
+            self._run(transaction, "lock_records", rows=document)
+            accepting = self._run(transaction, "accept", rows=document)
+            knowing = self._run(transaction, "known", ids=list(rows))
+        inserted = dict(accepting.fetchall())
+        known = {row[0]: row[1:] for row in knowing.fetchall()}
+        closed = [one for one, state in inserted.items() if state != State.WAITING]
+        self._settle(transaction, [rows[one]["identifier"] for one in closed])
+        self._tell(transaction, self._rows(transaction, closed), {})
+        return _verdicts(plans, set(inserted), known)
+
+    def take_back(self, transaction: Transaction, one: TakeBack) -> tuple[Verdict, list[str]]:
+        """Close the ordinal of a TAKE_BACK.
+
+        Returns the verdict, and the steps for which it came too late: they go on.
+        """
+        place = {"identifier": one.target.identifier, "ordinal": one.ordinal}
+        document = _document([place])
+        self._run(transaction, "open_records", rows=document)
+        steps = self._run(transaction, "take_back_rows", **place).fetchall()
+        self._run(transaction, "lock_records", rows=document)
+        if not steps:  # one may have come in before we had the record
+            steps = self._run(transaction, "take_back_rows", **place).fetchall()
+        known = self._run(transaction, "known_take_back", decision_id=one.decision_id).fetchone()
+        if known is not None:
+            same = known == (one.ordinal, one.taken, one.digest)
+            return (Verdict.DUPLICATE if same else Verdict.REUSED), []
+        if any(step[1] != one.taken for step in steps):
+            return Verdict.REUSED, []
+        inserted = self._run(
+            transaction,
+            "take_back",
+            **place,
+            decision_id=one.decision_id,
+            taken=one.taken,
+            digest=one.digest,
+        ).fetchone()
+        if inserted is None:
+            return Verdict.REUSED, []
+        moves, late = _cancellations(steps, one.target.identifier)
+        self._record(transaction, moves)
+        self._settle(transaction, [one.target.identifier])
+        self._tell_of(transaction, moves)
+        return Verdict.NEW, late
+
+    # Work
+
+    def claim(self, transaction: Transaction, most: int) -> list[Claimed]:
+        """Lock up to `most` due steps, at most one per record, the longest due first."""
+        with transaction.cursor(row_factory=kwargs_row(_claimed)) as cursor:
+            return cursor.execute(
+                QUERIES["claim"], {"instance": self._instance, "most": most}, prepare=True
+            ).fetchall()
+
+    def record(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        """Record what became of claimed steps: states, order, images and events."""
+        closing = [one for one in moves if one.next.closes]
+        self._record(transaction, moves)
+        self._settle(transaction, [one.identifier for one in closing])
+        images = [one for one in moves if one.next.after is not None]
+        if images:
+            self._run(
+                transaction,
+                "keep_images",
+                ids=[one.write_back_id for one in images],
+                before=[_image(one.next.before) for one in images],
+                after=[_image(one.next.after) for one in images],
+            )
+        self._tell_of(transaction, moves)
+
+    def next_due(self) -> float | None:
+        """Return seconds until the next step is due (0 or less: now), None when there is none."""
+        with self.transaction() as transaction:
+            row = self._run(transaction, "next_due").fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
+    def find_gaps(self, gap: float) -> int:
+        """Make STUCK what has waited `gap` seconds for an ordinal that did not come."""
+        with self.transaction() as transaction:
+            stuck = Next(
+                state=move(State.WAITING, State.STUCK),
+                code=Code.ORDER_GAP,
+                detail="an earlier write to this record has not arrived",
+            )
+            moves = [
+                Move(
+                    write_back_id=row[0],
+                    identifier="",
+                    transition=row[1] + 1,
+                    attempts=row[2],
+                    next=stuck,
+                )
+                for row in self._run(transaction, "gaps", gap=gap).fetchall()
+            ]
+            self._record(transaction, moves)
+            self._tell_of(transaction, moves)
+        return len(moves)
+
+    def count_stuck(self) -> int:
+        """Return how many steps wait for a person."""
+        with self.transaction() as transaction:
+            row = self._run(transaction, "stuck").fetchone()
+        return 0 if row is None else int(row[0])
+
+    # Parts of the above
+
+    def _record(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        if not moves:
+            return
+        closing = [one.write_back_id for one in moves if one.next.closes]
+        with transaction.pipeline():
+            if closing:
+                places = [{"identifier": one.identifier} for one in moves if one.next.closes]
+                self._run(transaction, "lock_records", rows=_document(places))
+            self._run(transaction, "record", rows=_document([_state(one) for one in moves]))
+            if closing:
+                self._run(transaction, "forget_plans", ids=closing)
+
+    def _settle(self, transaction: Transaction, identifiers: Sequence[str]) -> None:
+        """Advance these records over what is closed, and release what comes next."""
+        if not identifiers:
+            return
+        document = _document([{"identifier": one} for one in sorted(set(identifiers))])
+        with transaction.pipeline():
+            self._run(transaction, "advance", rows=document)
+            releasing = self._run(transaction, "release", rows=document)
+        resolved = [row[0] for row in releasing.fetchall() if row[1] == State.STUCK]
+        self._tell(transaction, self._rows(transaction, resolved), {})
+
+    def _rows(self, transaction: Transaction, write_back_ids: Sequence[str]) -> list[Row]:
+        if not write_back_ids:
+            return []
+        with transaction.cursor(row_factory=class_row(Row)) as cursor:
+            return cursor.execute(
+                QUERIES["events"], {"ids": list(write_back_ids)}, prepare=True
+            ).fetchall()
+
+    def _tell_of(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        rows = self._rows(transaction, [one.write_back_id for one in moves])
+        self._tell(transaction, rows, {one.write_back_id: one.next.conflicting for one in moves})
+
+    def _tell(
+        self,
+        transaction: Transaction,
+        rows: Sequence[Row],
+        conflicting: Mapping[str, Sequence[str]],
+    ) -> None:
+        events = [
+            event_of(
+                row,
+                system=self._system,
+                instance=self._instance,
+                conflicting=conflicting.get(row.write_back_id, ()),
+                digester=self._digester,
+            )
+            for row in rows
+        ]
+        outbox.insert(
+            transaction,
+            OUTBOX,
+            [
+                outbox.row_of(event, topic=WRITE_BACKS, key=event.item_id.encode(), source=SOURCE)
+                for event in events
+            ],
+        )
+
+
+def _document(rows: Sequence[Mapping[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _image(image: Images | None) -> bytes | None:
+    return None if image is None else orjson.dumps(dict(image))
+
+
+def _claimed(*, state: str, **rest: Any) -> Claimed:
+    return Claimed(state=State(state), **rest)
+
+
+def _rows_of(plans: Sequence[Plan]) -> dict[str, dict[str, Any]]:
+    """Return a row for each step, by key. Of two with one key the first stands for both."""
+    rows: dict[str, dict[str, Any]] = {}
+    for plan in plans:
+        for step in plan.steps:
+            refusal = step.refusal
+            rows.setdefault(
+                step.write_back_id,
+                {
+                    "write_back_id": step.write_back_id,
+                    "identifier": plan.target.identifier,
+                    "ordinal": plan.ordinal,
+                    "step": step.step,
+                    "position": step.position,
+                    "decision_id": plan.decision_id,
+                    "item_id": plan.item_id,
+                    "revision": plan.revision,
+                    "correlation_id": plan.correlation_id,
+                    "digest": plan.digest.hex(),
+                    "not_before": plan.not_before,
+                    "reason_code": None if refusal is None else refusal.code,
+                    "reason": None if refusal is None else refusal.detail,
+                    "statement": plan.statement,
+                },
+            )
+    return rows
+
+
+def _verdicts(
+    plans: Sequence[Plan], inserted: set[str], known: Mapping[str, tuple[Any, ...]]
+) -> list[Verdict]:
+    fresh = set(inserted)
+    return [_verdict(plan, fresh, known) for plan in plans]
+
+
+def _verdict(plan: Plan, fresh: set[str], known: Mapping[str, tuple[Any, ...]]) -> Verdict:
+    keys = {step.write_back_id for step in plan.steps}
+    same = (plan.digest, plan.ordinal, plan.decision_id)
+    if any(known.get(key) != same for key in keys):
+        return Verdict.REUSED
+    if keys <= fresh:
+        fresh -= keys
+        return Verdict.NEW
+    return Verdict.DUPLICATE
+
+
+def _cancellations(
+    steps: Sequence[tuple[Any, ...]], identifier: str
+) -> tuple[list[Move], list[str]]:
+    """Return the moves that take steps back, and the steps for which it is too late."""
+    moves, late = [], []
+    for write_back_id, _, state, transition, attempts, reason_code in steps:
+        unsent = state in {State.WAITING, State.RETRYING} or (
+            state == State.STUCK and reason_code == Code.ORDER_GAP
+        )
+        if not unsent:
+            late.append(write_back_id)
+            continue
+        cancelled = Next(state=move(State(state), State.CANCELLED), code=Code.TAKEN_BACK)
+        moves.append(
+            Move(
+                write_back_id=write_back_id,
+                identifier=identifier,
+                transition=transition + 1,
+                attempts=attempts,
+                next=cancelled,
+            )
+        )
+    return moves, late
+
+
+def _state(one: Move) -> dict[str, Any]:
+    return {
+        "write_back_id": one.write_back_id,
+        "state": one.next.state,
+        "transition": one.transition,
+        "attempts": one.attempts,
+        "delay": one.next.delay,
+        "reason_code": one.next.code,
+        "reason": one.next.detail,
+        "target_version": one.next.version,
+        "closes": one.next.closes,
+    }

@@ -1,0 +1,1 @@
+"""Adapters: one file per kind of business system, all behind `target.Target`."""

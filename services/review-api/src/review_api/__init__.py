@@ -1,0 +1,1 @@
+"""The review desk: ingest, decisions, outbox, JSON API and pages. Owns the schema `review`."""

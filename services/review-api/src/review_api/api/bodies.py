@@ -1,0 +1,85 @@
+"""Bodies of requests: decoded strictly, refused with a code. By msgspec: decisions are many."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import Request
+from msgspec import Raw, Struct, field
+
+from review_api.problems import Code, ProblemError
+from review_api.proposal import ValueRefusedError, compact, parse
+
+_MAX_COMMENT = 10_000
+
+T = TypeVar("T")
+
+
+class DecisionBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/items/{item_id}/decisions`. Values of `fields` stay raw JSON."""
+
+    action: str
+    revision: int
+    seen_digest: str
+    fields: dict[str, Raw] = field(default_factory=dict)
+    comment: str | None = None
+    reason_code: str | None = None
+    claim_token: str | int | None = None
+
+
+class SessionBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/session`."""
+
+    username: str
+    password: str
+
+
+class PersonBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/people`. Without a password one is made and returned, once."""
+
+    username: str
+    name: str
+    roles: list[str]
+    password: str | None = None
+    person_id: str | None = None
+
+
+async def read(request: Request, kind: type[T]) -> T:
+    """Return the body as `kind`.
+
+    Raises:
+        ProblemError: BAD_BODY, BAD_TEXT, BODY_TOO_LARGE.
+    """
+    data = await request.body()
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except UnicodeDecodeError as error:
+        raise ProblemError(Code.BAD_TEXT, f"invalid UTF-8: {error}.") from error
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProblemError(_code_of(data), f"{error}.") from error
+
+
+def _code_of(data: bytes) -> Code:
+    """Tell text that nothing can hold from a body of another form: msgspec says "truncated"."""
+    try:
+        compact(parse(data))
+    except ValueRefusedError as error:
+        return Code.BAD_TEXT if error.code == Code.BAD_TEXT else Code.BAD_BODY
+    return Code.BAD_BODY
+
+
+def checked_text(name: str, text: str | None, most: int = _MAX_COMMENT) -> str | None:
+    """Return `text`, or None where it is empty; refuse what no store or target can hold."""
+    if not text:
+        return None
+    if "\0" in text:
+        raise ProblemError(Code.BAD_TEXT, f"{name} holds U+0000.")
+    if len(text) > most:
+        raise ProblemError(Code.TEXT_TOO_LONG, f"{name} has more than {most:,} characters.")
+    return text
+
+
+def documented(kind: type[Any]) -> dict[str, Any]:
+    """Return the OpenAPI request body of `kind`."""
+    (schema,), components = msgspec.json.schema_components((kind,))
+    plain = components.get(kind.__name__, schema)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": plain}}}}

@@ -1,0 +1,234 @@
+"""Decide: one person, one item, one transaction.
+
+Two round trips. The first reads all that the decision rests on (who, what, what was seen, an answer
+already given under this key). Then everything is checked on values (`judgement`), and the statement
+is signed. The second is one function in the database that does all or nothing. Between the two the
+item may move: the function then does nothing, and the whole is done again from the first round
+trip, which finds out what happened. A lost answer is found out the same way.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from contract.identity import Digester
+from contract.statement import Statement, timestamp_text
+from conveyor.keys import Signer
+from review_api import review
+from review_api.commands.judgement import Context, Judge, Order, Verdict, body_of
+from review_api.commands.statements import Signed, approver_of, deciding_role, sign
+from review_api.hint import Hint
+from review_api.outcome_event import Outcome
+from review_api.policy import Lane
+from review_api.problems import Code, ProblemError
+from review_api.review import State
+from review_api.store import Actor, Row, Store, actor_of, baseline_of
+
+_TRIES: Final = 4
+_SHORT: Final = timedelta(seconds=1)
+
+Admit = Callable[[Actor | None], Actor]
+"""The choke point: returns the actor, or raises ProblemError where they may not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The JSON body of a 2xx answer, as it is stored. `replayed`: it was given before."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+class Decide:
+    """The use case, with what it needs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hint: Hint,
+        signer: Signer,
+        digester: Digester,
+        judge: Judge,
+        policy_version: str,
+    ) -> None:
+        self._store = store
+        self._hint = hint
+        self._signer = signer
+        self._digester = digester
+        self._judge = judge
+        self._policy_version = policy_version
+        self._running: set[tuple[UUID, str]] = set()
+
+    async def __call__(self, session: bytes, admit: Admit, key: str, order: Order) -> Answer:
+        """Carry `order` out. On return it is durable, or was already.
+
+        Raises:
+            ProblemError: refused; nothing changed.
+        """
+        digest = order.digest(self._digester)
+        asked = {"token": session, "item": order.item_id, "key": key}
+        for _ in range(_TRIES):
+            row = await self._store.one("decision_context", asked)
+            actor = admit(None if row is None else actor_of(row))
+            assert row is not None  # admit refuses nobody
+            if row["body"] is not None:
+                return _stored(row, digest)
+            verdict = await self._judged(order, row)
+            body = body_of(verdict)
+            values = self._values(order, actor, verdict, row["version"])
+            values |= {"key": key, "request_digest": digest, "body": body}
+            if await self._written((actor.person_id, key), values):
+                if verdict.not_before - verdict.at < _SHORT:
+                    self._hint()
+                return Answer(status=201, body=body)
+        raise ProblemError(
+            Code.UNAVAILABLE, "The item kept changing, or the database went away.", retry_after=1
+        )
+
+    async def _judged(self, order: Order, row: Row) -> Verdict:
+        if row["state"] is None:
+            raise ProblemError(Code.NOT_FOUND, f"There is no item {order.item_id}.")
+        try:
+            return self._judge.judge(order, _context(row))
+        except review.IllegalTransitionError as error:
+            raise await self._lost(order.item_id, error) from error
+
+    async def _lost(self, item_id: UUID, error: review.IllegalTransitionError) -> ProblemError:
+        """Return what to tell somebody who came second: who won, with what, when."""
+        won = await self._store.one("latest_decision", {"item": item_id})
+        if won is None:
+            return ProblemError(Code.NOT_POSSIBLE, f"{error}.", state=error.state.value)
+        return ProblemError(
+            Code.ALREADY_DECIDED,
+            f"{won['name']} has decided: {won['action']}. Yours was not counted.",
+            by=won["name"],
+            action=won["action"],
+            at=timestamp_text(won["decided_at"]),
+            decision_id=str(won["decision_id"]),
+            state=error.state.value,
+        )
+
+    async def _written(self, running: tuple[UUID, str], values: Mapping[str, Any]) -> bool:
+        """Commit. False: something moved in between, or the answer was lost; look again."""
+        if running in self._running:
+            raise ProblemError(Code.KEY_IN_USE, "Nothing is decided twice.", retry_after=1)
+        self._running.add(running)
+        try:
+            written = await self._store.one("decide", values)
+        except psycopg.errors.UniqueViolation:
+            return False  # the same key or ordinal, a moment earlier
+        except ProblemError as error:
+            if error.code is Code.UNAVAILABLE:
+                return False  # committed or not: the first round trip finds out
+            raise
+        finally:
+            self._running.discard(running)
+        return written is not None and written["decide"] is not None
+
+    def _signed(self, order: Order, actor: Actor, verdict: Verdict) -> Signed:
+        item = verdict.item
+        statement = Statement(
+            decision_id=verdict.decision,
+            item_id=item.item_id,
+            revision=item.revision,
+            correlation_id=item.correlation_id,
+            action=verdict.action,
+            target=item.change.target,
+            fields=verdict.changes,
+            comment=order.comment,
+            reason_code=order.reason_code,
+            seen_digest=order.seen_digest,
+            approvers=[approver_of(actor, verdict.at)],
+            policy_version=self._policy_version,
+            steps=verdict.steps,
+            at=timestamp_text(verdict.at),
+        )
+        return sign(
+            statement,
+            at=verdict.at,
+            not_before=verdict.not_before,
+            causes=[item.event_id],
+            signer=self._signer,
+            digester=self._digester,
+        )
+
+    def _values(self, order: Order, actor: Actor, verdict: Verdict, version: int) -> dict[str, Any]:
+        signed = self._signed(order, actor, verdict)
+        outcome = _outcome(order, verdict)
+        told = None if outcome is None else outcome.row()
+        return {
+            "item": order.item_id,
+            "version": version,
+            "state": verdict.state.value,
+            "lane": verdict.lane.value,
+            "policy_version": self._policy_version,
+            "decision": UUID(verdict.decision),
+            "ordinal": verdict.ordinal,
+            "revision": order.revision,
+            "action": verdict.action.value,
+            "person": actor.person_id,
+            "actor": actor.account_id,
+            "name": actor.name,
+            "role": deciding_role(actor).value,
+            "reason_code": order.reason_code,
+            "at": verdict.at,
+            "not_before": verdict.not_before,
+            "statement": signed.text,
+            "key_id": signed.key_id,
+            "signature": signed.signature,
+            "record_key": signed.record_key,
+            "draws": bool(verdict.steps),
+            "payload": signed.payload[:-1],  # the ordinal, one byte while 0, is appended there
+            "headers": signed.headers,
+            "write_backs": [UUID(step.write_back_id) for step in verdict.steps],
+            "steps": [step.step for step in verdict.steps],
+            "outcome_id": None if told is None else told.id,
+            "outcome_key": None if told is None else told.key,
+            "outcome": None if told is None else told.payload,
+            "outcome_headers": None if told is None else told.headers,
+        }
+
+
+def _stored(row: Row, digest: bytes) -> Answer:
+    if bytes(row["request_digest"]) != digest:
+        raise ProblemError(
+            Code.KEY_REUSED, "This key belongs to another request of yours. Nothing was decided."
+        )
+    return Answer(status=row["status"], body=bytes(row["body"]), replayed=True)
+
+
+def _context(row: Row) -> Context:
+    return Context(
+        now=row["now"],
+        revision=row["revision"],
+        state=State(row["state"]),
+        lane=Lane(row["lane"]),
+        decisions=row["decisions"],
+        version=row["version"],
+        event=row["event"],
+        baseline=baseline_of(row),
+    )
+
+
+def _outcome(order: Order, verdict: Verdict) -> Outcome | None:
+    if verdict.state not in review.TOLD:
+        return None
+    item = verdict.item
+    return Outcome(
+        item_id=item.item_id,
+        source=item.source,
+        external_id=item.external_id,
+        revision=item.revision,
+        correlation_id=item.correlation_id,
+        state=verdict.state,
+        decision_id=verdict.decision,
+        reason_code=order.reason_code,
+        at=verdict.at,
+        cause=verdict.decision,
+    )

@@ -1,0 +1,248 @@
+"""May this be decided, and what does it become? All of it on values: no database, no clock.
+
+Owns the checks of a decision in their order, and the answer's body. What was read in one round trip
+comes in (`Context`), a `Verdict` comes out, or `ProblemError` and nothing has happened.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from contract.codec import decode
+from contract.events import Action, ReviewItem
+from contract.identity import DecisionId, Digester, ItemId, decision_id, write_back_id
+from contract.statement import FieldChange, Step, timestamp_text
+from contract.targets import TargetConfig
+from review_api import review
+from review_api.policy import Lane, Policy
+from review_api.problems import Code, ProblemError
+from review_api.proposal import Baseline, ValueRefusedError, changes, edited, seen_digest
+from review_api.review import State
+
+_STEP: Final = "fields"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody asks for. `fields` are edits: raw JSON by field name."""
+
+    item_id: UUID
+    action: str
+    revision: int
+    seen_digest: str
+    fields: Mapping[str, bytes] = field(default_factory=dict)
+    comment: str | None = None
+    reason_code: str | None = None
+
+    def digest(self, digester: Digester) -> bytes:
+        """Return what tells this request from another one under the same key."""
+        return digester.of_value(
+            [
+                str(self.item_id),
+                self.action,
+                self.revision,
+                self.seen_digest,
+                {name: raw.decode(errors="replace") for name, raw in self.fields.items()},
+                self.comment,
+                self.reason_code,
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The item as it was read, at `now` (the database's clock)."""
+
+    now: datetime
+    revision: int
+    state: State
+    lane: Lane
+    decisions: int
+    version: int
+    event: bytes
+    baseline: Baseline | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A decision that has passed every check, not yet signed."""
+
+    item: ReviewItem
+    action: Action
+    state: State
+    lane: Lane
+    changes: list[FieldChange]
+    decision: DecisionId
+    ordinal: int
+    at: datetime
+    not_before: datetime
+    steps: list[Step]
+
+
+class Judge:
+    """Checks orders against policy, targets, and what was seen."""
+
+    def __init__(
+        self, *, digester: Digester, policy: Policy, targets: Mapping[str, TargetConfig]
+    ) -> None:
+        self._digester = digester
+        self._policy = policy
+        self._targets = targets
+
+    def judge(self, order: Order, context: Context) -> Verdict:
+        """Return what `order` becomes.
+
+        Raises:
+            review.IllegalTransitionError: not in this state; who decided is the caller's to find.
+            ProblemError: anything else that is wrong with it.
+        """
+        action = _action(order.action)
+        state = review.after(context.state, review.DECISIONS[action])
+        if order.revision != context.revision:
+            raise ProblemError(
+                Code.REVISION_SUPERSEDED,
+                f"You decided on revision {order.revision}; the item is at {context.revision}.",
+                revision=context.revision,
+            )
+        self._check_reason(action, order)
+        item = decode(context.event)
+        assert isinstance(item, ReviewItem)
+        self._check_sight(order, item, context.baseline)
+        final = _final_fields(action, order, item)
+        lane = self._lane(item, context.lane, final)
+        if action is Action.APPROVE:
+            self._check_approval(item, lane, context.baseline)
+        decision = decision_id(ItemId(item.item_id), context.decisions + 1)
+        return Verdict(
+            item=item,
+            action=action,
+            state=state,
+            lane=lane,
+            changes=changes(final, context.baseline),
+            decision=decision,
+            ordinal=context.decisions + 1,
+            at=context.now,
+            not_before=context.now + self._hold(item),
+            steps=_steps(action, item, decision),
+        )
+
+    def _check_reason(self, action: Action, order: Order) -> None:
+        reasons = list(self._policy.reasons)
+        if action is not Action.APPROVE and not order.reason_code:
+            raise ProblemError(
+                Code.REASON_REQUIRED, f"{action} needs a reason_code.", reasons=reasons
+            )
+        if order.reason_code and order.reason_code not in reasons:
+            raise ProblemError(
+                Code.BAD_REASON, f"reason_code is one of {', '.join(reasons)}.", reasons=reasons
+            )
+
+    def _check_sight(self, order: Order, item: ReviewItem, baseline: Baseline | None) -> None:
+        if seen_digest(item, baseline, self._digester) != order.seen_digest:
+            raise ProblemError(
+                Code.SEEN_STALE,
+                "The target or the proposal is not what it was when you looked. Nothing was "
+                "decided.",
+            )
+
+    def _lane(self, item: ReviewItem, assigned: Lane, final: Mapping[str, str]) -> Lane:
+        """Return the lane of the final fields; it can only rise."""
+        if assigned is Lane.CRITICAL:
+            return assigned
+        return self._policy.lane(item.change.target.instance, item.risk.score, final)
+
+    def _check_approval(self, item: ReviewItem, lane: Lane, baseline: Baseline | None) -> None:
+        target = item.change.target
+        if lane is Lane.CRITICAL:
+            raise ProblemError(
+                Code.SECOND_APPROVAL_REQUIRED,
+                "The policy puts this change in the critical lane, and one approval is not enough.",
+            )
+        if target.instance not in self._targets:
+            raise ProblemError(Code.UNKNOWN_TARGET, f"{target.instance!r} is not configured.")
+        if baseline is None:
+            raise ProblemError(
+                Code.BASELINE_UNKNOWN,
+                f"{target.instance} has never been read for this record, so nobody can have seen "
+                "what the change replaces. Rejecting and asking are possible.",
+                retry_after=5,
+            )
+        if baseline.missing:
+            raise ProblemError(
+                Code.RECORD_NOT_FOUND, f"{target.instance} has no record {target.identifier!r}."
+            )
+
+    def _hold(self, item: ReviewItem) -> timedelta:
+        known = self._targets.get(item.change.target.instance)
+        return timedelta(seconds=known.hold if known is not None else 0)
+
+
+def _action(name: str) -> Action:
+    try:
+        action = Action(name)
+    except ValueError:
+        raise ProblemError(
+            Code.BAD_VALUE, f"action is one of {', '.join(review.DECISIONS)}."
+        ) from None
+    if action is Action.UNDO:
+        raise ProblemError(Code.NOT_SUPPORTED, "UNDO comes with a later release.")
+    if action is Action.TAKE_BACK:
+        raise ProblemError(
+            Code.NOT_SUPPORTED, "Take a decision back at /api/decisions/{decision_id}/take-back."
+        )
+    return action
+
+
+def _final_fields(action: Action, order: Order, item: ReviewItem) -> Mapping[str, str]:
+    if action is not Action.APPROVE:
+        if order.fields:
+            raise ProblemError(Code.FIELDS_NOT_ALLOWED, f"{action} writes nothing.")
+        return item.change.fields
+    try:
+        return edited(item.change.fields, order.fields)
+    except ValueRefusedError as error:
+        raise ProblemError(Code(error.code), f"{error}.") from error
+
+
+def _steps(action: Action, item: ReviewItem, decision: DecisionId) -> list[Step]:
+    if action is not Action.APPROVE:
+        return []
+    target = item.change.target
+    step = write_back_id(decision, target.system, target.instance, target.identifier, _STEP)
+    return [Step(step=_STEP, write_back_id=step)]
+
+
+def body_of(verdict: Verdict) -> bytes:
+    """Return the answer, as it is stored under its key."""
+    target = verdict.item.change.target
+    not_before = timestamp_text(verdict.not_before)
+    plain: dict[str, Any] = {
+        "decision_id": verdict.decision,
+        "item_id": verdict.item.item_id,
+        "revision": verdict.item.revision,
+        "action": verdict.action.value,
+        "state": verdict.state.value,
+        "decided_at": timestamp_text(verdict.at),
+        "not_before": not_before,
+    }
+    place = {
+        "system": target.system,
+        "instance": target.instance,
+        "identifier": target.identifier,
+    }
+    plain["write_backs"] = [
+        {
+            "write_back_id": step.write_back_id,
+            "target": place,
+            "step": step.step,
+            "state": "WAITING",
+            "attempts": 0,
+            "next_attempt_at": not_before,
+        }
+        for step in verdict.steps
+    ]
+    return orjson.dumps(plain)

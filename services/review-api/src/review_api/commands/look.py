@@ -1,0 +1,167 @@
+"""Look at an item: the proposal, what its target holds, what has happened to it so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from contract.codec import decode
+from contract.events import ReviewItem
+from contract.identity import Digester
+from contract.statement import from_text
+from review_api.policy import Lane
+from review_api.problems import Code, ProblemError
+from review_api.proposal import Baseline, seen_digest
+from review_api.review import State
+from review_api.snapshots import Snapshots
+from review_api.store import Row, Store, baseline_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """One line of the history. `what` is a word of a closed list; the rest is there or not."""
+
+    at: datetime
+    what: str
+    by: str | None = None
+    role: str | None = None
+    revision: int | None = None
+    decision_id: str | None = None
+    reason_code: str | None = None
+    comment: str | None = None
+    taken_back: bool = False
+    step: str | None = None
+    attempts: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A decision and its write-backs, as rows."""
+
+    row: Row
+    write_backs: list[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What somebody who opens an item sees."""
+
+    item: ReviewItem
+    title: str
+    state: State
+    lane: Lane
+    policy_version: str
+    created_at: datetime
+    version: int
+    baseline: Baseline | None
+    stale: bool
+    seen_digest: str
+    history: list[Past]
+    decision: Decision | None
+    now: datetime
+
+
+class Look:
+    """The use case, with what it needs."""
+
+    def __init__(self, *, store: Store, snapshots: Snapshots, digester: Digester) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._digester = digester
+
+    async def item(self, item_id: UUID) -> Sight:
+        """Return what there is to see of an item.
+
+        Raises:
+            ProblemError: NOT_FOUND.
+        """
+        row = await self._store.one("item", {"item": item_id})
+        if row is None:
+            raise ProblemError(Code.NOT_FOUND, f"There is no item {item_id}.")
+        item = decode(row["event"])
+        assert isinstance(item, ReviewItem)
+        reading = await self._snapshots.current(
+            row["instance"], row["identifier"], baseline_of(row), row["now"]
+        )
+        open_decision = row["open_decision"]
+        return Sight(
+            item=item,
+            title=row["title"],
+            state=State(row["state"]),
+            lane=Lane(row["lane"]),
+            policy_version=row["policy_version"],
+            created_at=row["created_at"],
+            version=row["version"],
+            baseline=reading.baseline,
+            stale=reading.stale,
+            seen_digest=seen_digest(item, reading.baseline, self._digester),
+            history=await self._history(item_id, item.source),
+            decision=None if open_decision is None else await self.decision(open_decision),
+            now=row["now"],
+        )
+
+    async def proposal(self, item_id: UUID) -> ReviewItem:
+        """Return an item's current proposal alone.
+
+        Raises:
+            ProblemError: NOT_FOUND.
+        """
+        row = await self._store.one("item_event", {"item": item_id})
+        if row is None:
+            raise ProblemError(Code.NOT_FOUND, f"There is no item {item_id}.")
+        item = decode(row["event"])
+        assert isinstance(item, ReviewItem)
+        return item
+
+    async def decision(self, decision_id: UUID) -> Decision:
+        """Return a decision with the state of its write-backs.
+
+        Raises:
+            ProblemError: NOT_FOUND.
+        """
+        row = await self._store.one("decision", {"decision": decision_id})
+        if row is None:
+            raise ProblemError(Code.NOT_FOUND, f"There is no decision {decision_id}.")
+        write_backs = await self._store.all("write_backs", {"decision": decision_id})
+        return Decision(row=row, write_backs=write_backs)
+
+    async def _history(self, item_id: UUID, source: str) -> list[Past]:
+        item = {"item": item_id}
+        revisions = await self._store.all("item_revisions", item)
+        decisions = await self._store.all("item_decisions", item)
+        events = await self._store.all("item_write_back_events", item)
+        past = [
+            Past(at=row["received_at"], what="PROPOSED", by=source, revision=row["revision"])
+            for row in revisions
+        ]
+        past += [_decided(row) for row in decisions]
+        past += [_written(row) for row in events]
+        return sorted(past, key=lambda one: one.at)
+
+
+def _decided(row: Mapping[str, Any]) -> Past:
+    return Past(
+        at=row["decided_at"],
+        what=row["action"],
+        by=row["name"],
+        role=row["role"],
+        revision=row["revision"],
+        decision_id=str(row["decision_id"]),
+        reason_code=row["reason_code"],
+        comment=from_text(row["statement"]).comment,
+        taken_back=row["taken_back_by"] is not None,
+    )
+
+
+def _written(row: Mapping[str, Any]) -> Past:
+    return Past(
+        at=row["at"],
+        what=row["state"],
+        decision_id=str(row["decision_id"]),
+        step=row["step"],
+        attempts=row["attempts"],
+        reason_code=row["reason_code"],
+        reason=row["reason"],
+    )

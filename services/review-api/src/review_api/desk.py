@@ -1,0 +1,95 @@
+"""Everything the web process is made of, wired once. Routes find it at `app.state.desk`."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import Request
+
+from conveyor.keys import Signer
+from review_api.commands.decide import Decide
+from review_api.commands.judgement import Judge
+from review_api.commands.look import Look
+from review_api.commands.people import People
+from review_api.commands.sign_in import SignIn
+from review_api.commands.take_back import TakeBack
+from review_api.hint import Hint
+from review_api.listing import Listing
+from review_api.measures import Measures
+from review_api.policy import Policy
+from review_api.settings import ApiSettings
+from review_api.snapshots import Snapshots
+from review_api.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Use cases and the connections they share."""
+
+    store: Store
+    hint: Hint
+    snapshots: Snapshots
+    policy: Policy
+    decide: Decide
+    take_back: TakeBack
+    look: Look
+    listing: Listing
+    measures: Measures
+    sign_in: SignIn
+    people: People
+    secure: bool
+
+    async def open(self) -> None:
+        """Begin to connect."""
+        await self.store.open()
+        await self.hint.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.hint.close()
+        await self.snapshots.close()
+        await self.store.close()
+
+
+def build(settings: ApiSettings) -> Desk:
+    """Wire the desk. Reads keys and configuration; connects to nothing.
+
+    Raises:
+        OSError, ValueError: a key or configuration file is missing or cannot be used.
+    """
+    store = Store(settings.database, settings.pool)
+    hint = Hint(settings.database)
+    digester = settings.digester()
+    policy = settings.read_policy()
+    targets = settings.read_targets()
+    token = settings.service_token_file.read_text("utf-8").strip()
+    snapshots = Snapshots(store=store, targets=targets, token=token)
+    signing: Final[dict[str, Any]] = {
+        "store": store,
+        "hint": hint,
+        "signer": Signer.load(settings.decision_key_file),
+        "digester": digester,
+    }
+    return Desk(
+        store=store,
+        hint=hint,
+        snapshots=snapshots,
+        policy=policy,
+        decide=Decide(
+            **signing,
+            judge=Judge(digester=digester, policy=policy, targets=targets),
+            policy_version=policy.version,
+        ),
+        take_back=TakeBack(**signing),
+        look=Look(store=store, snapshots=snapshots, digester=digester),
+        listing=Listing(store),
+        measures=Measures(store),
+        sign_in=SignIn(store=store, hint=hint, digester=digester),
+        people=People(store=store, digester=digester),
+        secure=settings.secure,
+    )
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk that serves `request`."""
+    desk: Desk = request.app.state.desk
+    return desk

@@ -1,0 +1,1 @@
+"""Pages under `/review`: plain HTML forms that work without JavaScript."""

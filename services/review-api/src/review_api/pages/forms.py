@@ -1,0 +1,127 @@
+"""Deciding with a form: POST, then 303 to the item, whose page shows what became of it.
+
+What cannot be used comes back with everything that was typed, and why.
+"""
+
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse
+
+from review_api import marks
+from review_api.api.bodies import checked_text
+from review_api.api.guard import GuardedRoute, admission, needs, session_token
+from review_api.auth import token_hash
+from review_api.commands.judgement import Order
+from review_api.desk import Desk, desk_of
+from review_api.pages import view
+from review_api.pages.queue import item_page, query
+from review_api.problems import Code, ProblemError
+from review_api.proposal import ValueRefusedError, compact
+from review_api.roles import Permission
+
+router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+
+_FIELD = "field:"
+_LONGEST_KEY = 200
+
+
+@router.post("/review/items/{item_id}/decision", **needs(Permission.DECIDE))
+async def decide(request: Request, item_id: UUID) -> Response:
+    """Decide, and go back to the item; or show why not, with the draft."""
+    sent = await request.form()
+    draft = _draft(sent)
+    try:
+        order = await _order(desk_of(request), item_id, sent, draft)
+        session = token_hash(session_token(request))
+        await desk_of(request).decide(session, admission(request), draft.key, order)
+    except ProblemError as problem:
+        if problem.code in {Code.NOT_FOUND, Code.NOT_SIGNED_IN}:
+            raise
+        return await item_page(request, item_id, draft, problem)
+    return RedirectResponse(_item(item_id, request), 303)
+
+
+@router.post("/review/decisions/{decision_id}/take-back", **needs(Permission.DECIDE))
+async def take_back(request: Request, decision_id: UUID) -> Response:
+    """Take a decision back, and go back to the item."""
+    desk = desk_of(request)
+    found = await desk.look.decision(decision_id)
+    item_id: UUID = found.row["item_id"]
+    session = token_hash(session_token(request))
+    try:
+        await desk.take_back(session, admission(request), decision_id)
+    except ProblemError as problem:
+        return await item_page(request, item_id, view.Draft(key=str(uuid4())), problem)
+    return RedirectResponse(_item(item_id, request), 303)
+
+
+def _item(item_id: UUID, request: Request) -> str:
+    way = query(request)
+    return f"/review/items/{item_id}" + (f"?{way}" if way else "")
+
+
+def _text(sent: FormData, name: str) -> str:
+    value = sent.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _draft(sent: FormData) -> view.Draft:
+    typed = {
+        name.removeprefix(_FIELD): _lines(_text(sent, name))
+        for name in sent
+        if name.startswith(_FIELD)
+    }
+    return view.Draft(
+        key=_text(sent, "key")[:_LONGEST_KEY] or str(uuid4()),
+        fields=typed,
+        comment=_lines(_text(sent, "comment")),
+        reason_code=_text(sent, "reason_code"),
+    )
+
+
+def _lines(text: str) -> str:
+    """Undo what browsers do to line ends in a form."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+async def _order(desk: Desk, item_id: UUID, sent: FormData, draft: view.Draft) -> Order:
+    action, revision = _text(sent, "action"), _text(sent, "revision")
+    if not (revision.isascii() and revision.isdigit()):
+        raise ProblemError(Code.BAD_BODY, "The form is incomplete.")
+    approves = action == "APPROVE"
+    return Order(
+        item_id=item_id,
+        action=action,
+        revision=int(revision[:9]),
+        seen_digest=_text(sent, "seen_digest")[:_LONGEST_KEY],
+        fields=await _edits(desk, item_id, draft) if approves else {},
+        comment=checked_text("comment", draft.comment),
+        reason_code=None if approves else draft.reason_code or None,
+    )
+
+
+async def _edits(desk: Desk, item_id: UUID, draft: view.Draft) -> dict[str, bytes]:
+    """Return the fields that somebody changed, as JSON; line ends alone are no change."""
+    proposed = (await desk.look.proposal(item_id)).change.fields
+    edits = {}
+    for name, typed in draft.fields.items():
+        if name not in proposed:
+            raise ProblemError(Code.UNKNOWN_FIELD, "The change has another form by now.")
+        was = marks.shown(proposed[name]) or ""
+        if typed == _lines(was):
+            continue
+        text = typed.replace("\n", "\r\n") if "\r\n" in was else typed
+        edits[name] = _as_json(text, is_text=proposed[name].startswith('"'))
+    return edits
+
+
+def _as_json(typed: str, *, is_text: bool) -> bytes:
+    """Return what was typed as JSON: text where the field holds text, else the JSON it is."""
+    if not is_text:
+        return typed.encode(errors="replace")
+    try:
+        return compact(typed).encode()
+    except ValueRefusedError as error:
+        raise ProblemError(Code(error.code), f"{error}.") from error

@@ -1,0 +1,143 @@
+"""The queue and an item beside it."""
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+
+from review_api.api.guard import GuardedRoute, needs
+from review_api.desk import desk_of
+from review_api.listing import TABS, Page, parse_filter
+from review_api.pages import view
+from review_api.pages.render import html
+from review_api.problems import ProblemError
+from review_api.review import OPEN, State
+from review_api.roles import Permission, may
+
+router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+
+_SHOWN = "40"
+_FIRST_TAB = "ordinary"
+_TITLES = {
+    "ordinary": "To decide",
+    "critical": "Critical",
+    "asked": "Asked",
+    "writing": "Writing",
+    "trouble": "Trouble",
+    "done": "Done",
+}
+_ORDERS = {"due,-risk": "Due first", "-divergence": "Straying first"}
+
+
+@router.get("/", **needs(Permission.PUBLIC))
+async def home() -> Response:
+    """Go to the queue."""
+    return RedirectResponse("/review", 303)
+
+
+@router.get("/review", **needs(Permission.READ))
+async def queue(request: Request) -> Response:
+    """Return the queue."""
+    return html(request, "queue.html", **await beside(request), shown=None)
+
+
+@router.get("/review/items/{item_id}", **needs(Permission.READ))
+async def item(request: Request, item_id: UUID) -> Response:
+    """Return an item, with the queue it was taken from."""
+    return await item_page(request, item_id, view.Draft(key=str(uuid4())))
+
+
+@router.get("/review/decisions/{decision_id}/state", **needs(Permission.READ))
+async def state(request: Request, decision_id: UUID) -> Response:
+    """Return how a decision stands: the fragment that an open page puts in place of its own."""
+    found = await desk_of(request).look.decision(decision_id)
+    progress = view.progress(State(found.row["state"]), found, request.state.actor.person_id)
+    return html(request, "progress.html", progress=progress, way=query(request))
+
+
+async def item_page(
+    request: Request,
+    item_id: UUID,
+    draft: view.Draft,
+    problem: ProblemError | None = None,
+) -> Response:
+    """Return an item's page; with `problem`, why what was sent could not be used, and the draft."""
+    desk = desk_of(request)
+    sight = await desk.look.item(item_id)
+    around = await beside(request)
+    actor = request.state.actor
+    return html(
+        request,
+        "item.html",
+        200 if problem is None else problem.kind.status,
+        **around,
+        shown=str(item_id),
+        sight=sight,
+        item=sight.item,
+        fields=view.fields(sight, draft),
+        draft=draft,
+        problem=problem,
+        request_id=request.scope.get("placet_request_id", ""),
+        progress=view.progress(sight.state, sight.decision, actor.person_id),
+        obstacles=view.obstacles(sight, may_decide=_may_decide(request)),
+        is_open=sight.state in OPEN,
+        reasons=desk.policy.reasons,
+        past_words=view.past_words,
+        follower=_follower(around["page"], str(item_id)),
+    )
+
+
+def _may_decide(request: Request) -> bool:
+    """Tell whether whoever is signed in may decide at all."""
+    return may(request.state.actor.roles, Permission.DECIDE)
+
+
+async def beside(request: Request) -> dict[str, Any]:
+    """Return what the queue's column shows, from the query string."""
+    asked = dict(request.query_params)
+    tab = asked.get("tab", _FIRST_TAB)
+    tab = tab if tab in TABS else _FIRST_TAB
+    states, lane = TABS[tab]
+    text = asked.get("q", "").strip()
+    filters = {name: asked.get(name, "") for name in ("q", "sort", "cursor")}
+    filters |= {"limit": _SHOWN}
+    if not text:  # a search looks everywhere
+        filters |= {"state": ",".join(states), "lane": lane or ""}
+    listing = desk_of(request).listing
+    try:
+        page, wrong = await listing.page(parse_filter(filters)), None
+    except ProblemError as problem:
+        page, wrong = Page(rows=[], next=None), problem
+    way = {name: asked[name] for name in ("tab", "q", "sort", "cursor") if asked.get(name)}
+    return {
+        "page": page,
+        "wrong": wrong,
+        "tabs": _TITLES,
+        "tab": tab,
+        "counts": await listing.counts(),
+        "orders": _ORDERS,
+        "sort": asked.get("sort") or "due,-risk",
+        "q": text,
+        "way": urlencode(way),
+        "next_way": urlencode({**way, "cursor": page.next}) if page.next else None,
+        "first_way": urlencode({k: v for k, v in way.items() if k != "cursor"}),
+        "past_first": "cursor" in way,
+        "states": view.STATES,
+    }
+
+
+def query(request: Request) -> str:
+    """Return the part of the query string that says where in the queue one is."""
+    asked = request.query_params
+    return urlencode(
+        {name: asked[name] for name in ("tab", "q", "sort", "cursor") if name in asked}
+    )
+
+
+def _follower(page: Page, item_id: str) -> str | None:
+    """Return the item after this one in the column, else the first that is another one."""
+    ids = [str(row["item_id"]) for row in page.rows]
+    rest = ids[ids.index(item_id) + 1 :] if item_id in ids else ids
+    return rest[0] if rest else None

@@ -1,0 +1,56 @@
+"""Signing in and out, for people."""
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+
+from review_api import auth
+from review_api.api.guard import GuardedRoute, needs, session_token
+from review_api.api.session import set_cookie
+from review_api.desk import desk_of
+from review_api.pages.render import html
+from review_api.problems import Code, ProblemError
+from review_api.roles import Permission
+
+router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+
+_REFUSED = frozenset({Code.BAD_CREDENTIALS, Code.SIGN_IN_LOCKED})
+
+
+@router.get("/review/sign-in", **needs(Permission.PUBLIC))
+async def form(request: Request, next: str = "") -> Response:  # noqa: A002 - the parameter's name
+    """Return the form."""
+    return html(request, "sign_in.html", next=local(next), username="", problem=None)
+
+
+@router.post("/review/sign-in", **needs(Permission.PUBLIC))
+async def sign_in(request: Request) -> Response:
+    """Sign in and go where one wanted to go."""
+    sent = await request.form()
+    username, password = str(sent.get("username", "")), str(sent.get("password", ""))
+    back = local(str(sent.get("next", "")))
+    desk = desk_of(request)
+    try:
+        session = await desk.sign_in(username.strip(), password, session_token(request))
+    except ProblemError as problem:
+        if problem.code not in _REFUSED:
+            raise
+        status = problem.kind.status
+        return html(request, "sign_in.html", status, next=back, username=username, problem=problem)
+    answer = RedirectResponse(back, 303)
+    set_cookie(answer, session, secure=desk.secure)
+    return answer
+
+
+@router.post("/review/sign-out", **needs(Permission.SIGNED_IN))
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    await desk_of(request).sign_in.out(session_token(request))
+    answer = RedirectResponse("/review/sign-in", 303)
+    answer.delete_cookie(auth.COOKIE, path="/")
+    return answer
+
+
+def local(address: str) -> str:
+    """Return `address` where it is a page of ours; other people's links lead nowhere else."""
+    good = address.startswith("/review") and "\\" not in address and address.isprintable()
+    return address if good and not address.startswith("/review/sign-") else "/review"

@@ -1,0 +1,179 @@
+"""An item as its page shows it. Owns the words; looks nothing up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from review_api import marks
+from review_api.commands.look import Decision, Past, Sight
+from review_api.policy import Lane
+from review_api.review import OPEN, UNDER_WAY, State
+
+WORDS: Final[Mapping[str, str]] = {
+    "PROPOSED": "Proposed",
+    "APPROVE": "Approved",
+    "REJECT": "Rejected",
+    "NEED_INFO": "Asked for information",
+    "TAKE_BACK": "Taken back",
+    "UNDO": "Undone",
+    "WAITING": "Waiting for its turn at the target",
+    "SENDING": "Being written",
+    "RETRYING": "The target did not answer; it is tried again",
+    "UNKNOWN": "The target's answer was lost; Placet is finding out",
+    "APPLIED": "Written and read back",
+    "CONFLICT": "Not written: the target holds something else than was seen",
+    "REFUSED": "The target refused it",
+    "STUCK": "Stuck: a person must look",
+    "ABANDONED": "Given up by a person",
+    "CANCELLED": "Cancelled",
+}
+"""What happenings and states of write-backs are called in front of people."""
+
+STATES: Final[Mapping[State, tuple[str, str]]] = {
+    State.PENDING: ("to decide", "plain"),
+    State.SECOND_APPROVAL: ("needs second", "warn"),
+    State.NEEDS_INFO: ("information asked", "warn"),
+    State.REJECTED: ("rejected", "plain"),
+    State.APPROVED: ("approved", "plain"),
+    State.WRITING: ("being written", "plain"),
+    State.COMPLETED: ("written", "good"),
+    State.CONFLICT: ("conflict", "bad"),
+    State.STUCK: ("stuck", "bad"),
+    State.FAILED: ("failed", "bad"),
+    State.UNDOING: ("being undone", "warn"),
+    State.UNDONE: ("undone", "plain"),
+}
+"""What states are called, and how they look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field: what the target holds, what is proposed, what the reviewer has made of it."""
+
+    name: str
+    current: str | None
+    proposed: str
+    draft: str
+    is_text: bool
+    pieces: list[marks.Piece]
+
+    @property
+    def edited(self) -> bool:
+        """Tell whether the draft differs."""
+        return self.draft != self.proposed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What somebody typed and sent, kept when it could not be used."""
+
+    key: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    comment: str = ""
+    reason_code: str = ""
+
+
+def fields(sight: Sight, draft: Draft) -> list[Field]:
+    """Return the changed fields, sorted by name."""
+    known = {} if sight.baseline is None else sight.baseline.fields
+    out = []
+    for name, text in sorted(sight.item.change.fields.items()):
+        current, proposed = marks.shown(known.get(name)), marks.shown(text) or ""
+        value = draft.fields.get(name, proposed)
+        out.append(
+            Field(
+                name=name,
+                current=current,
+                proposed=proposed,
+                draft=value,
+                is_text=text.startswith('"'),
+                pieces=marks.diff(current or "", value),
+            )
+        )
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How a decision's write stands: one line for people, and whether to look again."""
+
+    decision_id: str
+    tone: str
+    text: str
+    detail: str | None
+    seconds_left: int
+    live: bool
+    may_take_back: bool
+
+
+def progress(state: State, decision: Decision | None, person_id: Any) -> Progress | None:
+    """Return where the open decision stands; None where there is none."""
+    if decision is None:
+        return None
+    row = decision.row
+    left = (row["not_before"] - row["now"]).total_seconds()
+    held = left > 0 and row["taken_back_by"] is None and row["open_decision"] == row["decision_id"]
+    tone, text, detail = _progress_text(row["action"], state, decision)
+    if held:
+        verb = "Written" if row["action"] == "APPROVE" else f"{WORDS[row['action']]}; told"
+        tone, text = "held", f"{verb} in {max(1, round(left + 0.5))} s"
+    return Progress(
+        decision_id=str(row["decision_id"]),
+        tone=tone,
+        text=text,
+        detail=detail,
+        seconds_left=max(0, round(left + 0.5)) if held else 0,
+        live=held or state in UNDER_WAY,
+        may_take_back=held and row["person_id"] == person_id,
+    )
+
+
+def _progress_text(action: str, state: State, decision: Decision) -> tuple[str, str, str | None]:
+    if action != "APPROVE":
+        told = "the pipeline is told" if action == "REJECT" else "the pipeline is asked"
+        return "plain", f"{WORDS[action]}; {told}", None
+    states = {row["state"] for row in decision.write_backs}
+    worst = next(
+        (
+            row
+            for wanted in ("STUCK", "REFUSED", "ABANDONED", "CONFLICT", "RETRYING", "UNKNOWN")
+            for row in decision.write_backs
+            if row["state"] == wanted
+        ),
+        None,
+    )
+    if worst is not None:
+        tone = "warn" if worst["state"] in {"RETRYING", "UNKNOWN"} else "bad"
+        return tone, WORDS[worst["state"]], worst["reason"] or _fields_text(worst)
+    if state in {State.COMPLETED, State.UNDONE} or states == {"APPLIED"}:
+        return "good", "Written and read back", None
+    return "plain", WORDS["SENDING"] if "SENDING" in states else "Waiting", None
+
+
+def _fields_text(write_back: Mapping[str, Any]) -> str | None:
+    names = write_back["conflicting"]
+    return f"Changed meanwhile: {', '.join(names)}" if names else None
+
+
+def past_words(one: Past) -> str:
+    """Return one line of the history."""
+    text = WORDS.get(one.what, one.what)
+    if one.what == "PROPOSED" and (one.revision or 1) > 1:
+        text = f"Revision {one.revision} proposed"
+    return text
+
+
+def obstacles(sight: Sight, *, may_decide: bool) -> list[str]:
+    """Return why approving is not possible just now, in words; empty: it is."""
+    found = []
+    if not may_decide:
+        found.append("Your role reads; it does not decide.")
+    if sight.state not in OPEN:
+        return found
+    if sight.lane is Lane.CRITICAL:
+        found.append("Critical lane: two people must approve, and that comes with the desk.")
+    if sight.baseline is None:
+        found.append("What the target holds has never been read, so approving is not possible yet.")
+    elif sight.baseline.missing:
+        found.append("The target has no such record.")
+    return found

@@ -1,0 +1,140 @@
+"""Every way the desk says no. One closed list: code, HTTP status, title, what to do next.
+
+Pure: raised by commands and edges, rendered by `api.errors` (RFC 9457) and `pages.errors` (HTML).
+A code is for ever; texts may change. Details never hold what somebody else typed.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+
+class Code(StrEnum):
+    """The codes, as scripts see them."""
+
+    NOT_SIGNED_IN = "NOT_SIGNED_IN"
+    BAD_CREDENTIALS = "BAD_CREDENTIALS"
+    SIGN_IN_LOCKED = "SIGN_IN_LOCKED"
+    WRONG_ROLE = "WRONG_ROLE"
+    BAD_CSRF = "BAD_CSRF"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    BAD_REQUEST = "BAD_REQUEST"
+    BAD_BODY = "BAD_BODY"
+    BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    BAD_TEXT = "BAD_TEXT"
+    TEXT_TOO_LONG = "TEXT_TOO_LONG"
+    BAD_VALUE = "BAD_VALUE"
+    BAD_CURSOR = "BAD_CURSOR"
+    BAD_SORT = "BAD_SORT"
+    SEARCH_TOO_BROAD = "SEARCH_TOO_BROAD"
+    KEY_REQUIRED = "IDEMPOTENCY_KEY_REQUIRED"
+    KEY_BAD = "IDEMPOTENCY_KEY_BAD"
+    KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    KEY_IN_USE = "IDEMPOTENCY_KEY_IN_USE"
+    ALREADY_DECIDED = "ALREADY_DECIDED"
+    NOT_POSSIBLE = "NOT_POSSIBLE"
+    REVISION_SUPERSEDED = "REVISION_SUPERSEDED"
+    SEEN_STALE = "SEEN_STALE"
+    SECOND_APPROVAL_REQUIRED = "SECOND_APPROVAL_REQUIRED"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    REASON_REQUIRED = "REASON_REQUIRED"
+    BAD_REASON = "BAD_REASON"
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
+    FIELDS_NOT_ALLOWED = "FIELDS_NOT_ALLOWED"
+    BASELINE_UNKNOWN = "BASELINE_UNKNOWN"
+    RECORD_NOT_FOUND = "RECORD_NOT_FOUND"
+    UNKNOWN_TARGET = "UNKNOWN_TARGET"
+    NOT_YOURS = "NOT_YOURS"
+    HOLD_OVER = "HOLD_OVER"
+    BAD_ROLES = "BAD_ROLES"
+    BAD_USERNAME = "BAD_USERNAME"
+    BAD_PASSWORD = "BAD_PASSWORD"  # noqa: S105 - a code
+    USERNAME_TAKEN = "USERNAME_TAKEN"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is the same for every problem of a code."""
+
+    status: int
+    title: str
+    next_step: str
+
+
+_FIX = "Correct the request and send it again."
+_LOOK = "Open the item again, look, and decide anew if it still needs you."
+_SAME = "Send the same request again, with the same Idempotency-Key."
+
+KINDS: Final[dict[Code, Kind]] = {
+    Code.NOT_SIGNED_IN: Kind(401, "Not signed in", "Sign in, then send the same request again."),
+    Code.BAD_CREDENTIALS: Kind(401, "Wrong name or password", "Check both and try again."),
+    Code.SIGN_IN_LOCKED: Kind(429, "Too many failed sign-ins", "Wait, then try again."),
+    Code.WRONG_ROLE: Kind(403, "Your role may not do this", "Ask somebody who holds the role."),
+    Code.BAD_CSRF: Kind(
+        403, "The request did not come from a page of yours", "Reload the page and try again."
+    ),
+    Code.NOT_FOUND: Kind(404, "There is no such thing", "Check the address."),
+    Code.METHOD_NOT_ALLOWED: Kind(405, "This address does not take that method", _FIX),
+    Code.BAD_REQUEST: Kind(422, "The request cannot be used", _FIX),
+    Code.BAD_BODY: Kind(422, "The body cannot be used", _FIX),
+    Code.BODY_TOO_LARGE: Kind(413, "The body is too large", "Send less."),
+    Code.BAD_TEXT: Kind(422, "Text that nothing can hold", "Remove the character, send again."),
+    Code.TEXT_TOO_LONG: Kind(422, "The text is too long", "Shorten it and send it again."),
+    Code.BAD_VALUE: Kind(422, "A value cannot be used", _FIX),
+    Code.BAD_CURSOR: Kind(422, "The cursor is of no page", "Start again at the first page."),
+    Code.BAD_SORT: Kind(422, "There is no such order", _FIX),
+    Code.SEARCH_TOO_BROAD: Kind(503, "The search finds too much", "Add a word or a filter."),
+    Code.KEY_REQUIRED: Kind(
+        400, "Idempotency-Key is missing", "Send a new random key with every new decision."
+    ),
+    Code.KEY_BAD: Kind(400, "Idempotency-Key cannot be used", "Use 1 to 200 printable characters."),
+    Code.KEY_REUSED: Kind(
+        422, "The Idempotency-Key was used for another request", "Use a new key for a new request."
+    ),
+    Code.KEY_IN_USE: Kind(409, "The first request with this key is still running", _SAME),
+    Code.ALREADY_DECIDED: Kind(409, "Somebody has decided", _LOOK),
+    Code.NOT_POSSIBLE: Kind(409, "Not possible in this state", _LOOK),
+    Code.REVISION_SUPERSEDED: Kind(409, "There is another revision of this item", _LOOK),
+    Code.SEEN_STALE: Kind(409, "What you saw has changed", _LOOK),
+    Code.SECOND_APPROVAL_REQUIRED: Kind(
+        403, "This change needs two people", "Critical lanes open with the desk; reject or ask."
+    ),
+    Code.NOT_SUPPORTED: Kind(422, "Not supported yet", "See what the documentation offers."),
+    Code.REASON_REQUIRED: Kind(422, "A reason code is required", "Choose one and send again."),
+    Code.BAD_REASON: Kind(422, "The policy has no such reason", "Choose one of the list."),
+    Code.UNKNOWN_FIELD: Kind(422, "The change has no such field", _FIX),
+    Code.FIELDS_NOT_ALLOWED: Kind(422, "Only an approval can edit fields", "Leave fields out."),
+    Code.BASELINE_UNKNOWN: Kind(
+        503, "What the target holds is not known", "Open the item again when the target answers."
+    ),
+    Code.RECORD_NOT_FOUND: Kind(
+        409, "The target has no such record", "Reject it, or create the record and look again."
+    ),
+    Code.UNKNOWN_TARGET: Kind(409, "No such target is configured", "Ask whoever runs Placet."),
+    Code.NOT_YOURS: Kind(403, "Only its author may take a decision back", "Ask its author."),
+    Code.HOLD_OVER: Kind(409, "Too late to take it back", "Follow the write; undo it afterwards."),
+    Code.BAD_ROLES: Kind(422, "These roles cannot be given", _FIX),
+    Code.BAD_USERNAME: Kind(422, "The user name cannot be used", _FIX),
+    Code.BAD_PASSWORD: Kind(422, "The password cannot be used", "Use 8 to 1,024 characters."),
+    Code.USERNAME_TAKEN: Kind(409, "The user name is taken", "Choose another one."),
+    Code.UNAVAILABLE: Kind(503, "Something Placet needs is away", _SAME),
+    Code.INTERNAL: Kind(500, "Something went wrong here", _SAME),
+}
+
+
+class ProblemError(Exception):
+    """A request is refused, and nothing was changed unless `detail` says so."""
+
+    def __init__(
+        self, code: Code, detail: str, *, retry_after: int | None = None, **extra: Any
+    ) -> None:
+        """`extra` becomes members of the problem document; `retry_after` is in seconds."""
+        super().__init__(detail)
+        self.code = code
+        self.kind = KINDS[code]
+        self.detail = detail
+        self.retry_after = retry_after
+        self.extra = extra

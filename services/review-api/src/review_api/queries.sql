@@ -1,0 +1,328 @@
+-- Every statement the desk runs, by name, but for the list pages (queries.py), whose shape depends
+-- on the filters. Columns are listed, so that a new schema and old code can live together.
+
+-- name: session
+-- Who a session cookie belongs to.
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles
+  FROM review.session
+  JOIN review.account USING (account_id)
+  JOIN review.person USING (person_id)
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+   AND account.disabled_at IS NULL
+
+-- name: decision_context
+-- All that a decision needs, in one round trip: who, what, what was seen, an answer given before.
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       clock_timestamp() AS now,
+       item.revision, item.state, item.lane, item.policy_version, item.decisions, item.version,
+       item.instance, item.identifier,
+       item_revision.event,
+       baseline.fields, baseline.version AS target_version, baseline.missing,
+       baseline.read_at, baseline.expires_at,
+       idempotency.request_digest, idempotency.status, idempotency.body
+  FROM review.session
+  JOIN review.account USING (account_id)
+  JOIN review.person USING (person_id)
+  LEFT JOIN review.item ON item.item_id = %(item)s
+  LEFT JOIN review.item_revision
+         ON item_revision.item_id = item.item_id AND item_revision.revision = item.revision
+  LEFT JOIN review.baseline
+         ON baseline.instance = item.instance AND baseline.identifier = item.identifier
+  LEFT JOIN review.idempotency
+         ON idempotency.person_id = account.person_id AND idempotency.key = %(key)s
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+   AND account.disabled_at IS NULL
+
+-- name: decide
+SELECT review.decide(
+    %(item)s::uuid, %(version)s::integer, %(state)s::text, %(lane)s::text,
+    %(policy_version)s::text,
+    %(decision)s::uuid, %(ordinal)s::integer, %(revision)s::integer, %(action)s::text,
+    %(person)s::uuid, %(actor)s::uuid, %(name)s::text, %(role)s::text, %(reason_code)s::text,
+    %(at)s::timestamptz, %(not_before)s::timestamptz,
+    %(statement)s::text, %(key_id)s::text, %(signature)s::bytea,
+    %(record_key)s::bytea, %(draws)s::boolean, %(payload)s::bytea, %(headers)s::bytea,
+    %(write_backs)s::uuid[], %(steps)s::text[],
+    %(key)s::text, %(request_digest)s::bytea, %(body)s::bytea,
+    %(outcome_id)s::uuid, %(outcome_key)s::bytea, %(outcome)s::bytea, %(outcome_headers)s::bytea)
+
+-- name: take_back_context
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       clock_timestamp() AS now,
+       decision.decision_id, decision.item_id, decision.person_id AS author,
+       decision.revision, decision.action, decision.not_before, decision.target_ordinal,
+       decision.statement, decision.taken_back_by,
+       item.state, item.decisions, item.version, item.open_decision
+  FROM review.session
+  JOIN review.account USING (account_id)
+  JOIN review.person USING (person_id)
+  LEFT JOIN review.decision ON decision.decision_id = %(decision)s
+  LEFT JOIN review.item ON item.item_id = decision.item_id
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+   AND account.disabled_at IS NULL
+
+-- name: take_back
+SELECT review.take_back(
+    %(item)s::uuid, %(version)s::integer, %(state)s::text, %(taken)s::uuid, %(outcome_id)s::uuid,
+    %(decision)s::uuid, %(ordinal)s::integer, %(revision)s::integer,
+    %(person)s::uuid, %(actor)s::uuid, %(name)s::text, %(role)s::text, %(at)s::timestamptz,
+    %(target_ordinal)s::bigint, %(statement)s::text, %(key_id)s::text, %(signature)s::bytea,
+    %(record_key)s::bytea, %(payload)s::bytea, %(headers)s::bytea)
+
+-- name: latest_decision
+-- Who won, for those who lost.
+SELECT decision_id, action, name, decided_at FROM review.decision
+ WHERE item_id = %(item)s ORDER BY ordinal DESC LIMIT 1
+
+-- name: item
+SELECT item.item_id, item.source, item.external_id, item.revision, item.state, item.lane,
+       item.policy_version, item.system, item.instance, item.identifier, item.risk,
+       item.divergence, nullif(item.due_at, 'infinity') AS due_at, item.created_at,
+       item.correlation_id, item.version, item.open_decision,
+       item_revision.event, item_revision.title,
+       baseline.fields, baseline.version AS target_version, baseline.missing,
+       baseline.read_at, baseline.expires_at, clock_timestamp() AS now
+  FROM review.item
+  JOIN review.item_revision USING (item_id, revision)
+  LEFT JOIN review.baseline
+         ON baseline.instance = item.instance AND baseline.identifier = item.identifier
+ WHERE item.item_id = %(item)s
+
+-- name: item_event
+SELECT item_revision.event FROM review.item JOIN review.item_revision USING (item_id, revision)
+ WHERE item.item_id = %(item)s
+
+-- name: item_revisions
+SELECT revision, received_at FROM review.item_revision
+ WHERE item_id = %(item)s ORDER BY revision LIMIT 200
+
+-- name: item_decisions
+SELECT decision_id, ordinal, revision, action, name, role, reason_code, decided_at, not_before,
+       statement, taken_back_by
+  FROM review.decision WHERE item_id = %(item)s ORDER BY ordinal LIMIT 200
+
+-- name: item_write_back_events
+SELECT event.write_back_id, event.transition, event.state, event.at, event.attempts,
+       event.reason_code, event.reason, write_back.step, write_back.decision_id
+  FROM review.decision
+  JOIN review.write_back USING (decision_id)
+  JOIN review.write_back_event AS event USING (write_back_id)
+ WHERE decision.item_id = %(item)s ORDER BY event.at, event.transition LIMIT 500
+
+-- name: decision
+SELECT decision.decision_id, decision.item_id, decision.revision, decision.action, decision.name,
+       decision.role, decision.reason_code, decision.decided_at, decision.not_before,
+       decision.target_ordinal, decision.statement, decision.key_id, decision.signature,
+       decision.taken_back_by, decision.person_id, item.state, item.open_decision,
+       clock_timestamp() AS now
+  FROM review.decision JOIN review.item USING (item_id)
+ WHERE decision.decision_id = %(decision)s
+
+-- name: write_backs
+SELECT write_back.write_back_id, write_back.step, write_back.state, write_back.attempts,
+       write_back.next_attempt_at, write_back.reason_code, write_back.reason,
+       write_back.target_version, write_back.conflicting, write_back.changed_at,
+       item.system, item.instance, item.identifier
+  FROM review.write_back JOIN review.item USING (item_id)
+ WHERE write_back.decision_id = %(decision)s ORDER BY write_back.step
+
+-- name: save_baseline
+-- The newest reading wins, whoever is late.
+INSERT INTO review.baseline AS known
+       (instance, identifier, fields, version, missing, read_at, expires_at)
+VALUES (%(instance)s, %(identifier)s, %(fields)s, %(version)s, %(missing)s, %(read_at)s,
+        clock_timestamp() + %(fresh)s * interval '1 second')
+    ON CONFLICT (instance, identifier) DO UPDATE
+   SET fields = excluded.fields, version = excluded.version, missing = excluded.missing,
+       read_at = excluded.read_at, expires_at = excluded.expires_at
+ WHERE known.read_at <= excluded.read_at
+RETURNING expires_at
+
+-- name: account_by_username
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       account.password_hash
+  FROM review.account JOIN review.person USING (person_id)
+ WHERE account.username = %(username)s AND account.disabled_at IS NULL
+
+-- name: locked_for
+-- Seconds until this name may try again; negative or no row: now.
+SELECT extract(epoch FROM locked_until - clock_timestamp())::float8 AS seconds
+  FROM review.sign_in_failure WHERE name_digest = %(name)s
+
+-- name: count_failure
+-- The first few are free; then the pause doubles, up to a quarter of an hour.
+INSERT INTO review.sign_in_failure AS known (name_digest, failed, locked_until)
+VALUES (%(name)s, 1, now())
+    ON CONFLICT (name_digest) DO UPDATE
+   SET failed = CASE WHEN known.last_at < now() - interval '1 day' THEN 1
+                     ELSE known.failed + 1 END,
+       last_at = now(),
+       locked_until = CASE WHEN known.failed + 1 < %(free)s THEN now()
+                           ELSE now() + least(900, 5 * 2 ^ least(known.failed + 1 - %(free)s, 8))
+                                        * interval '1 second' END
+RETURNING extract(epoch FROM locked_until - now())::float8 AS seconds
+
+-- name: forget_failures
+DELETE FROM review.sign_in_failure WHERE name_digest = %(name)s
+
+-- name: forget_old_failures
+DELETE FROM review.sign_in_failure WHERE last_at < now() - interval '2 days'
+
+-- name: open_session
+INSERT INTO review.session (token_hash, account_id, expires_at)
+VALUES (%(token)s, %(account)s, now() + %(seconds)s * interval '1 second')
+
+-- name: close_session
+DELETE FROM review.session WHERE token_hash = %(token)s
+
+-- name: forget_old_sessions
+DELETE FROM review.session WHERE expires_at < now()
+
+-- name: people
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       account.created_at, account.disabled_at
+  FROM review.account JOIN review.person USING (person_id)
+ ORDER BY account.username LIMIT 1000
+
+-- name: add_person
+INSERT INTO review.person (person_id, name) VALUES (%(person)s, %(name)s)
+    ON CONFLICT (person_id) DO NOTHING
+
+-- name: has_person
+SELECT 1 AS found FROM review.person WHERE person_id = %(person)s
+
+-- name: add_account
+INSERT INTO review.account (account_id, person_id, username, password_hash, roles)
+VALUES (%(account)s, %(person)s, %(username)s, %(password_hash)s, %(roles)s)
+
+-- name: account_id_by_username
+SELECT account_id FROM review.account WHERE username = %(username)s
+
+-- name: change_account
+UPDATE review.account
+   SET password_hash = %(password_hash)s, roles = %(roles)s, disabled_at = NULL
+ WHERE username = %(username)s
+
+-- name: add_to_outbox
+INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+VALUES (%(id)s, %(topic)s, %(key)s, %(type)s, %(payload)s, %(headers)s)
+
+-- name: notify
+SELECT pg_notify('review_outbox', '')
+
+-- name: measures
+-- The last 24 hours; a brin index keeps it from reading what came before.
+WITH recent AS (
+    SELECT decision.action, decision.taken_back_by,
+           extract(epoch FROM decision.decided_at - item_revision.received_at)::float8 AS seconds
+      FROM review.decision
+      JOIN review.item_revision USING (item_id, revision)
+     WHERE decision.decided_at > now() - interval '24 hours'
+       AND decision.action IN ('APPROVE', 'REJECT', 'NEED_INFO')
+), writes AS (
+    SELECT write_back.state, write_back.attempts,
+           extract(epoch FROM write_back.changed_at - decision.not_before)::float8 AS seconds
+      FROM review.decision JOIN review.write_back USING (decision_id)
+     WHERE decision.decided_at > now() - interval '24 hours'
+)
+SELECT (SELECT count(*) FROM review.item WHERE state IN ('PENDING', 'SECOND_APPROVAL')) AS pending,
+       (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FROM recent) AS review_p50,
+       (SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FROM recent) AS review_p95,
+       (SELECT count(*) FROM recent WHERE taken_back_by IS NULL) AS decided,
+       (SELECT count(*) FROM recent WHERE action = 'APPROVE' AND taken_back_by IS NULL) AS approved,
+       (SELECT count(*) FROM recent WHERE action = 'REJECT' AND taken_back_by IS NULL) AS rejected,
+       (SELECT count(*) FROM writes WHERE state = 'APPLIED') AS written,
+       (SELECT count(*) FROM writes
+         WHERE state IN ('CONFLICT', 'REFUSED', 'STUCK', 'ABANDONED')) AS not_written,
+       (SELECT coalesce(sum(greatest(attempts - 1, 0)), 0)::bigint FROM writes) AS retries,
+       (SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FROM writes
+         WHERE state = 'APPLIED') AS write_p95
+
+-- name: ready
+SELECT 1 AS one
+
+-- name: lock_items
+-- In the order of their ids, as everybody who locks several does.
+SELECT item_id::text, revision, state, version, lane, open_decision::text
+  FROM review.item WHERE item_id = ANY (%(items)s::uuid[]) ORDER BY item_id FOR UPDATE
+
+-- name: known_revisions
+SELECT item_revision.item_id::text, item_revision.revision, item_revision.content_digest
+  FROM unnest(%(items)s::uuid[], %(revisions)s::integer[]) AS asked (item_id, revision)
+  JOIN review.item_revision USING (item_id, revision)
+
+-- name: copy_items
+COPY review.item (item_id, source, external_id, revision, state, lane, policy_version, system,
+                  instance, identifier, risk, divergence, due_at, correlation_id)
+FROM STDIN
+
+-- name: copy_revisions
+COPY review.item_revision (item_id, revision, event_id, content_digest, title, search, event)
+FROM STDIN (FORMAT binary)
+
+-- name: revise_item
+-- A higher revision replaces the proposal; the identity stays, all that was said may change.
+UPDATE review.item
+   SET revision = %(revision)s, state = %(state)s, lane = %(lane)s,
+       policy_version = %(policy_version)s, system = %(system)s, instance = %(instance)s,
+       identifier = %(identifier)s, risk = %(risk)s, divergence = %(divergence)s,
+       due_at = %(due_at)s, correlation_id = %(correlation_id)s,
+       version = version + 1, changed_at = now(), open_decision = NULL
+ WHERE item_id = %(item)s
+
+-- name: add_write_back_events
+INSERT INTO review.write_back_event (write_back_id, transition, content_digest, state, at,
+                                     attempts, reason_code, reason)
+SELECT write_back_id, transition, content_digest, state, at, attempts, reason_code, reason
+  FROM unnest(%(ids)s::uuid[], %(transitions)s::integer[], %(digests)s::bytea[],
+              %(states)s::text[], %(ats)s::timestamptz[], %(attempts)s::integer[],
+              %(reason_codes)s::text[], %(reasons)s::text[])
+       AS row (write_back_id, transition, content_digest, state, at, attempts, reason_code, reason)
+    ON CONFLICT (write_back_id, transition) DO NOTHING
+RETURNING write_back_id::text, transition
+
+-- name: known_write_back_events
+SELECT write_back_id::text, transition, content_digest
+  FROM unnest(%(ids)s::uuid[], %(transitions)s::integer[]) AS asked (write_back_id, transition)
+  JOIN review.write_back_event USING (write_back_id, transition)
+
+-- name: move_write_backs
+-- Only forward: an older transition that comes late is history.
+UPDATE review.write_back
+   SET state = row.state, transition = row.transition, attempts = row.attempts,
+       next_attempt_at = row.next_attempt_at, reason_code = row.reason_code, reason = row.reason,
+       target_version = row.target_version,
+       conflicting = ARRAY(SELECT jsonb_array_elements_text(row.conflicting::jsonb)),
+       changed_at = row.at
+  FROM unnest(%(ids)s::uuid[], %(transitions)s::integer[], %(states)s::text[],
+              %(attempts)s::integer[], %(next_attempts)s::timestamptz[], %(reason_codes)s::text[],
+              %(reasons)s::text[], %(target_versions)s::text[], %(conflicting)s::text[],
+              %(ats)s::timestamptz[])
+       AS row (id, transition, state, attempts, next_attempt_at, reason_code, reason,
+               target_version, conflicting, at)
+ WHERE write_back.write_back_id = row.id AND write_back.transition < row.transition
+
+-- name: states_of_decisions
+SELECT decision.decision_id::text, decision.item_id::text, decision.revision, item.source,
+       item.external_id, item.correlation_id, item.instance, item.identifier,
+       array_agg(write_back.state) AS states
+  FROM review.decision
+  JOIN review.item USING (item_id)
+  JOIN review.write_back USING (decision_id)
+ WHERE decision.decision_id = ANY (%(decisions)s::uuid[])
+ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+
+-- name: known_write_backs
+SELECT write_back_id::text FROM review.write_back WHERE write_back_id = ANY (%(ids)s::uuid[])
+
+-- name: move_items
+UPDATE review.item
+   SET state = row.state, version = version + 1, changed_at = now()
+  FROM unnest(%(items)s::uuid[], %(states)s::text[]) AS row (id, state)
+ WHERE item.item_id = row.id
+
+-- name: expire_baselines
+-- What was read before a write says nothing about now. It stays as the last known value.
+UPDATE review.baseline SET expires_at = now()
+  FROM unnest(%(instances)s::text[], %(identifiers)s::text[]) AS row (instance, identifier)
+ WHERE baseline.instance = row.instance AND baseline.identifier = row.identifier
