@@ -5,10 +5,7 @@ outside, as the superuser, to learn when something was committed. Changes nothin
 `lengthen` says so.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -180,18 +177,6 @@ class Ours:
     def pids(self) -> Sequence[int]:
         """Return every process of the stack; PostgreSQL, which both sides use, is none of them."""
         return [one.pid for one in self._supervision.processes() if one.pid]
-
-    def command(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
-        """Run a command of the CLI on this stack, as anybody would."""
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("placet")), *arguments],
-            env=os.environ | {"PLACET_HOME": str(self.stack.home.folder), "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds,
-            stdin=subprocess.DEVNULL,
-        )
 
     def keep_logs(self, folder: Path) -> None:
         """Copy what the processes logged to `folder`, in place of an earlier run's."""

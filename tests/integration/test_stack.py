@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from placet import leftovers
-from placet.servers import kafka
+from placet.servers.kafka import answers
 from placet.stack import AlreadyUpError, Stack
 
 SERVERS = ("kafka", "postgres")
@@ -45,7 +45,7 @@ def test_up_gives_every_address_and_down_leaves_no_process(stack: Stack) -> None
         ("kafka", "running"),
         ("postgres", "running"),
     ]
-    assert kafka.answers(status["kafka"]["bootstrap"])
+    assert answers(status["kafka"]["bootstrap"])
     with psycopg.connect(status["postgres"]["dsn"]) as connection:
         found = connection.execute("SELECT schema_name FROM information_schema.schemata")
         assert {"review", "dispatch", "audit"} <= {row[0] for row in found}
@@ -70,7 +70,7 @@ def test_a_killed_process_comes_back_by_itself(stack: Stack) -> None:
     assert before["kafka"]
     os.kill(before["kafka"], signal.SIGKILL)
     until(lambda: pids(stack)["kafka"] not in (None, before["kafka"]))
-    until(lambda: kafka.answers(status["kafka"]["bootstrap"]))
+    until(lambda: answers(status["kafka"]["bootstrap"]))
     assert pids(stack)["postgres"] == before["postgres"]
 
 
@@ -85,6 +85,19 @@ def test_what_a_killed_supervisor_left_is_stopped_by_the_next_up(stack: Stack) -
     assert {process.state for process in stack.processes()} == {"running"}
 
 
+def test_own_servers_are_used_and_not_started(tmp_path: Path, kafka: str, postgres: str) -> None:
+    own = {**os.environ, "PLACET_KAFKA": kafka, "PLACET_POSTGRES": postgres}
+    stack = Stack(tmp_path / "own", roles=SERVERS, environment=own)
+    try:
+        status = stack.up()
+        assert status["processes"] == []
+        assert status["kafka"]["bootstrap"] == kafka
+        with psycopg.connect(status["postgres"]["dsn"]) as connection:
+            assert connection.info.dbname == "placet"
+    finally:
+        stack.reset()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_foreground_and_leaves_nothing(
     stack: Stack, number: signal.Signals
@@ -95,8 +108,8 @@ def test_a_signal_stops_the_foreground_and_leaves_nothing(
         until(stack.running)
         up.send_signal(number)
         _, said = up.communicate(timeout=60)
-    assert up.returncode == 0
     assert "Stopped" in said
+    assert not stack.running()
     assert leftovers.find(stack.home.stack_id or "") == []
 
 

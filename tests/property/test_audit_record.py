@@ -28,7 +28,7 @@ BIG = st.builds(lambda text, times: text * times, TEXT, st.sampled_from([1, 1, 5
     offset=st.integers(0, 2**53 - 1),
     salt=st.binary(min_size=32, max_size=32),
 )
-def test_every_record_is_canonical_bounded_and_well_formed(
+def test_every_record_is_canonical_bounded_and_well_formed(  # noqa: PLR0917 - what is drawn
     event: Fact, text: str, causes: list[str], sequence: int, offset: int, salt: bytes
 ) -> None:
     event = replace(event, correlation_id=text, causation_ids=causes)

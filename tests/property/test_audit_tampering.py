@@ -1,4 +1,4 @@
-"""A short campaign: whatever is done to the files of a log, the verifier notices and does not crash.
+"""Whatever is done to the files of a log, the verifier notices and does not crash: a campaign.
 
 `make test-long` runs the long form.
 """

@@ -53,10 +53,10 @@ class Sandbox:
     def get(self, path: str) -> Any:
         return self._call("GET", path)
 
-    def post(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, /, **body: Any) -> Any:
         return self._call("POST", path, body)
 
-    def break_next(self, kind: str, **rule: Any) -> None:
+    def break_next(self, kind: str, /, **rule: Any) -> None:
         self.post("faults", kind=kind, **rule)
 
     def effects(self, record: str | None = None) -> list[dict[str, Any]]:

@@ -215,7 +215,7 @@ def _start(watched: Sequence[Program], supervision: Supervision) -> None:
 
 def _ready(setting: programs.Setting, name: str) -> Question:
     port = setting.ports[programs.REVIEW_PORT if name == "review-api" else name]
-    return lambda: serves(f"http://{LOOPBACK}:{port}/readyz")
+    return lambda: serves(LOOPBACK, port, "/readyz")
 
 
 def _inherited(environment: Mapping[str, str], stack_id: str) -> dict[str, str]:

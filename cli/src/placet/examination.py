@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import Final
+from urllib.parse import urlsplit
 
 import psutil
 from confluent_kafka import KafkaException
@@ -17,7 +18,7 @@ from placet.home import Home
 from placet.readiness import serves
 from placet.servers import kafka, postgres
 from placet.servers.jars import LockFileError, cache_folder, locked_jars
-from placet.servers.ports import is_free
+from placet.servers.ports import LOOPBACK, is_free
 from placet.servers.process import ServerError
 from placet.stack import Stack
 from placet.state import State
@@ -154,7 +155,8 @@ def _answers(state: State) -> Iterator[Finding]:
             "postgres answers", _if(answers, Verdict.WRONG), "asked", "placet logs postgres"
         )
     if state.review:
-        ready = serves(f"{state.review}/readyz")
+        url = urlsplit(state.review)
+        ready = serves(url.hostname or LOOPBACK, url.port or 80, "/readyz")
         yield _finding(
             "review-api ready", _if(ready, Verdict.WRONG), state.review, "placet logs review-api"
         )

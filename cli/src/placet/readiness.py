@@ -5,10 +5,10 @@ with the end of its log.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Final
-
-import httpx
 
 from placet.home import Home
 from placet.progress import Step
@@ -23,12 +23,20 @@ _BETWEEN_QUESTIONS: Final = 0.1
 Question = Callable[[], bool]
 
 
-def serves(url: str) -> bool:
-    """Does this address answer 200? Blocks for two seconds at most."""
+def serves(host: str, port: int, path: str) -> bool:
+    """Does this address answer 200? Blocks for two seconds at most.
+
+    Not with httpx: it reads all certificates of the machine for every client, and this is asked
+    ten times a second of every service while they fight for the processor to come up.
+    """
+    connection = HTTPConnection(host, port, timeout=2)
     try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
-    except httpx.TransportError:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def wait_for(
@@ -47,7 +55,7 @@ def wait_for(
         unsettled = {process.name for process in processes if process.state != "running"}
         pending = {name: ask for name, ask in pending.items() if name in unsettled or not ask()}
         step.advance(len(questions) - len(pending), len(questions))
-        step.say(", ".join(pending))
+        step.say(_waiting(list(pending)))
         if not pending:
             return
         for process in processes:
@@ -59,6 +67,12 @@ def wait_for(
             raise _gave_up(next(iter(pending)), f"did not answer in {_PATIENCE:.0f} s", home)
         # Between two questions, not instead of one: a refused connection answers at once.
         time.sleep(_BETWEEN_QUESTIONS)
+
+
+def _waiting(names: Sequence[str]) -> str:
+    """Short enough to stand beside a bar."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"waiting for {names[0]}{more}" if names else ""
 
 
 def _gave_up(name: str, what: str, home: Home) -> ServerError:

@@ -32,4 +32,6 @@ def _sentence(name: str, state: str, pid: int | None, before: int | None) -> str
         return f"[green]{name} is up[/green] (pid {pid})"
     if state == "running":
         return f"[yellow]{name} ended and was started again[/yellow] (pid {before} → {pid})"
-    return f"[yellow]{name} {state}[/yellow] (its log: placet logs {name})"
+    if state == "starting":
+        return f"[yellow]{name} ended and is being started again[/yellow] (placet logs {name})"
+    return f"[yellow]{name}: {state}[/yellow] (placet logs {name})"

@@ -11,6 +11,8 @@ from sandbox.faults import AFTER_BY_DEFAULT, Fault, FaultBook, Kind, When
 from sandbox.store import JsonObject, Store
 from sandbox.system import RefusedEditError, System, UnknownRecordError
 
+LOWEST_ERROR, HIGHEST_ERROR = 400, 599
+
 
 class FaultRequest(BaseModel):
     """A rule as people write it. `kind` may be an HTTP status: "429" is a STATUS fault."""
@@ -25,7 +27,7 @@ class FaultRequest(BaseModel):
     share: float = Field(1.0, gt=0, le=1)
     seed: int = 0
     when: When | None = None
-    status: int = Field(500, ge=400, le=599)
+    status: int = Field(500, ge=LOWEST_ERROR, le=HIGHEST_ERROR)
     retry_after: int | None = Field(None, ge=0)
     seconds: float = Field(1.0, ge=0, le=600)
     location: str = ""
@@ -33,8 +35,10 @@ class FaultRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        re.compile(self.method)
-        re.compile(self.path)
+        for pattern in (self.method, self.path):
+            _require_regex(pattern)
+        if self.kind.isdigit() and not LOWEST_ERROR <= int(self.kind) <= HIGHEST_ERROR:
+            raise ValueError("only 400 to 599 are errors")
         if self._kind() is Kind.REDIRECT and not self.location:
             raise ValueError("a redirect needs a location")
         if self._kind() in {Kind.CUT, Kind.TRUNCATE} and self.when is When.BEFORE:
@@ -50,6 +54,13 @@ class FaultRequest(BaseModel):
         default = When.AFTER if kind in AFTER_BY_DEFAULT else When.BEFORE
         status = int(self.kind) if self.kind.isdigit() else self.status
         return Fault(kind=kind, when=self.when or default, status=status, **values)
+
+
+def _require_regex(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern} is no regular expression: {error}") from error
 
 
 class Edit(BaseModel):

@@ -81,25 +81,28 @@ def up(
         hold=hold,
         intakes=intakes,
     )
+    came_up = False
     with _stop_signals() as stop:
         try:
             status = stack.up(Shown())
+            came_up = True
+            stderr().print(_overview(stack, status))
+            if detach:
+                stderr().print("Stop it: [bold]placet down[/bold]")
+                return
+            stderr().print("[bold]Ctrl-C[/bold] stops everything.")
+            stop.arm_quietly()
+            watch(stack, stop.event, stderr())
         except AlreadyUpError:
             _already_up(stack)
             return
         except StoppedError:
-            stderr().print("Stopped.")
-            raise typer.Exit(Exit.FAILED) from None
-        stderr().print(_overview(stack, status))
-        if detach:
-            stderr().print("Stop it: [bold]placet down[/bold]")
-            return
-        stderr().print("[bold]Ctrl-C[/bold] stops everything.")
-        stop.arm_quietly()
-        watch(stack, stop.event, stderr())
+            pass  # while it came up: it has stopped itself; a moment later: below
         if stack.running():
             stack.down(Shown())
     stderr().print("Stopped. Data stay; [bold]placet reset[/bold] deletes them.")
+    if not came_up:
+        raise typer.Exit(Exit.FAILED)
 
 
 def _already_up(stack: Stack) -> None:

@@ -151,9 +151,9 @@ def select(entity: Entity, names: str | None) -> Entity:
     asked = [name.strip() for name in (names or "*").split(",") if name.strip()]
     if "*" in asked:
         return entity
-    by_lower = {name.lower(): name for name in entity.values}
-    unknown = [name for name in asked if name.lower() not in by_lower]
+    lowered = {name.lower() for name in asked}
+    unknown = lowered - {name.lower() for name in entity.values}
     if unknown:
-        raise bad_query(f"The field or property '{unknown[0]}' does not exist.")
-    chosen = {by_lower[n.lower()]: entity.values[by_lower[n.lower()]] for n in asked}
+        raise bad_query(f"The field or property '{min(unknown)}' does not exist.")
+    chosen = {name: value for name, value in entity.values.items() if name.lower() in lowered}
     return Entity(type=entity.type, uri=entity.uri, values=chosen, etag=entity.etag)

@@ -57,8 +57,10 @@ class Folder:
                 descriptor = os.open(name, _FILE, dir_fd=parent)
             except OSError as error:
                 raise _problem(path, error) from error
-            with os.fdopen(descriptor, "rb") as file:
-                return _bounded(path, file.fileno(), most)
+            try:
+                return _bounded(path, descriptor, most)
+            finally:
+                os.close(descriptor)
 
     def walk(self) -> Iterator[str]:
         """Yield the path of every file, in order; nothing whose name begins with a dot.

@@ -253,15 +253,15 @@ class _Check:
         place = next(
             (n for n in range(tile.width) if hashes[n : n + 1] != sealed[n : n + 1]), tile.width
         )
+        if place == tile.width and len(sealed) == tile.width:
+            problem = f"something follows the {tile.width} entries that belong here"
+            return BadEvidenceError(Finding(file=file, problem=problem))
         sequence = tile.index * WIDTH + place
         if len(hashes) == tile.width and self._is_sealed(tile, hashes):
             problem = f"hash {place} is wrong; record {sequence} itself is as it was sealed"
             if len(sealed) != tile.width:
                 problem = f"{len(sealed)} hashes, not {tile.width}"
             return BadEvidenceError(Finding(file=tile.path, problem=problem))
-        if place >= tile.width:
-            problem = f"something follows the {tile.width} entries that belong here"
-            return BadEvidenceError(Finding(file=file, problem=problem))
         if place >= len(entries):
             return self._bad_record(sequence, b"", "missing, or cut off", file)
         problem = f"not what was sealed: its hash is not the one in {tile.path}"

@@ -21,7 +21,8 @@ from contract.reasons import Reason
 from contract.targets import TargetConfig
 from conveyor import metrics
 from conveyor.record import Parked, Record
-from dispatcher.ledger import Ledger, Verdict
+from dispatcher.ledger import Ledger
+from dispatcher.ledger_rows import Verdict
 from dispatcher.plan import Nothing, Plan, Problem, TakeBack, Verify, check, plan
 
 log = structlog.get_logger()

@@ -11,7 +11,6 @@ UnavailableError says that nothing of the interrupted transaction is there.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final
 
 import orjson
@@ -24,6 +23,7 @@ from contract.topics import WRITE_BACKS
 from conveyor import outbox, relay
 from conveyor.database import connect, unavailable_database
 from dispatcher.events import Row, event_of
+from dispatcher.ledger_rows import Move, Verdict, cancellations, rows_of, state_of, verdicts
 from dispatcher.plan import Plan, TakeBack
 from dispatcher.queries import QUERIES
 from dispatcher.writeback import Code, Images, Next, State, move
@@ -31,14 +31,6 @@ from dispatcher.writeback import Code, Images, Next, State, move
 OUTBOX: Final = "dispatch.outbox"
 CHANNEL: Final = "placet_dispatch_outbox"
 SOURCE: Final = "dispatcher"
-
-
-class Verdict(Enum):
-    """What the ledger says about a decision that comes in."""
-
-    NEW = auto()
-    DUPLICATE = auto()  # the same decision under the same ordinal, seen before
-    REUSED = auto()  # its key or its ordinal belongs to something else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +50,6 @@ class Claimed:
     attempts: int
     statement: str
     since_due: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """One change of state to be recorded."""
-
-    write_back_id: str
-    identifier: str
-    transition: int
-    attempts: int
-    next: Next
 
 
 Transaction = psycopg.Connection[Any]
@@ -148,7 +129,7 @@ class Ledger:
 
     def accept(self, transaction: Transaction, plans: Sequence[Plan]) -> list[Verdict]:
         """Insert the steps of `plans`, and say of each whether it is new. Order is kept."""
-        rows = _rows_of(plans)
+        rows = rows_of(plans)
         if not rows:
             return []
         document = _document(list(rows.values()))
@@ -162,7 +143,7 @@ class Ledger:
         closed = [one for one, state in inserted.items() if state != State.WAITING]
         self._settle(transaction, [rows[one]["identifier"] for one in closed])
         self._tell(transaction, self._rows(transaction, closed), {})
-        return _verdicts(plans, set(inserted), known)
+        return verdicts(plans, set(inserted), known)
 
     def take_back(self, transaction: Transaction, one: TakeBack) -> tuple[Verdict, list[str]]:
         """Close the ordinal of a TAKE_BACK.
@@ -192,7 +173,7 @@ class Ledger:
         ).fetchone()
         if inserted is None:
             return Verdict.REUSED, []
-        moves, late = _cancellations(steps, one.target.identifier)
+        moves, late = cancellations(steps, one.target.identifier)
         self._record(transaction, moves)
         self._settle(transaction, [one.target.identifier])
         self._tell_of(transaction, moves)
@@ -267,7 +248,7 @@ class Ledger:
             if closing:
                 places = [{"identifier": one.identifier} for one in moves if one.next.closes]
                 self._run(transaction, "lock_records", rows=_document(places))
-            self._run(transaction, "record", rows=_document([_state(one) for one in moves]))
+            self._run(transaction, "record", rows=_document([state_of(one) for one in moves]))
             if closing:
                 self._run(transaction, "forget_plans", ids=closing)
 
@@ -330,88 +311,3 @@ def _image(image: Images | None) -> bytes | None:
 
 def _claimed(*, state: str, **rest: Any) -> Claimed:
     return Claimed(state=State(state), **rest)
-
-
-def _rows_of(plans: Sequence[Plan]) -> dict[str, dict[str, Any]]:
-    """Return a row for each step, by key. Of two with one key the first stands for both."""
-    rows: dict[str, dict[str, Any]] = {}
-    for plan in plans:
-        for step in plan.steps:
-            refusal = step.refusal
-            rows.setdefault(
-                step.write_back_id,
-                {
-                    "write_back_id": step.write_back_id,
-                    "identifier": plan.target.identifier,
-                    "ordinal": plan.ordinal,
-                    "step": step.step,
-                    "position": step.position,
-                    "decision_id": plan.decision_id,
-                    "item_id": plan.item_id,
-                    "revision": plan.revision,
-                    "correlation_id": plan.correlation_id,
-                    "digest": plan.digest.hex(),
-                    "not_before": plan.not_before,
-                    "reason_code": None if refusal is None else refusal.code,
-                    "reason": None if refusal is None else refusal.detail,
-                    "statement": plan.statement,
-                },
-            )
-    return rows
-
-
-def _verdicts(
-    plans: Sequence[Plan], inserted: set[str], known: Mapping[str, tuple[Any, ...]]
-) -> list[Verdict]:
-    fresh = set(inserted)
-    return [_verdict(plan, fresh, known) for plan in plans]
-
-
-def _verdict(plan: Plan, fresh: set[str], known: Mapping[str, tuple[Any, ...]]) -> Verdict:
-    keys = {step.write_back_id for step in plan.steps}
-    same = (plan.digest, plan.ordinal, plan.decision_id)
-    if any(known.get(key) != same for key in keys):
-        return Verdict.REUSED
-    if keys <= fresh:
-        fresh -= keys
-        return Verdict.NEW
-    return Verdict.DUPLICATE
-
-
-def _cancellations(
-    steps: Sequence[tuple[Any, ...]], identifier: str
-) -> tuple[list[Move], list[str]]:
-    """Return the moves that take steps back, and the steps for which it is too late."""
-    moves, late = [], []
-    for write_back_id, _, state, transition, attempts, reason_code in steps:
-        unsent = state in {State.WAITING, State.RETRYING} or (
-            state == State.STUCK and reason_code == Code.ORDER_GAP
-        )
-        if not unsent:
-            late.append(write_back_id)
-            continue
-        cancelled = Next(state=move(State(state), State.CANCELLED), code=Code.TAKEN_BACK)
-        moves.append(
-            Move(
-                write_back_id=write_back_id,
-                identifier=identifier,
-                transition=transition + 1,
-                attempts=attempts,
-                next=cancelled,
-            )
-        )
-    return moves, late
-
-
-def _state(one: Move) -> dict[str, Any]:
-    return {
-        "write_back_id": one.write_back_id,
-        "state": one.next.state,
-        "transition": one.transition,
-        "attempts": one.attempts,
-        "delay": one.next.delay,
-        "reason_code": one.next.code,
-        "reason": one.next.detail,
-        "target_version": one.next.version,
-        "closes": one.next.closes,
-    }

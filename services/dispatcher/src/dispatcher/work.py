@@ -19,7 +19,8 @@ import structlog
 from contract.statement import from_text
 from conveyor import metrics
 from conveyor.errors import UnavailableError
-from dispatcher.ledger import Claimed, Ledger, Move
+from dispatcher.ledger import Claimed, Ledger
+from dispatcher.ledger_rows import Move
 from dispatcher.plan import write_back
 from dispatcher.targets.target import Target
 from dispatcher.writeback import (

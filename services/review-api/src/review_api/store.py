@@ -115,10 +115,16 @@ class Store:
             raise away(error) from error
 
     async def one(self, name: str, values: Mapping[str, Any] | None = None) -> Row | None:
-        """Return the first row of query `name`, or None."""
-        async with self.connection() as connection:
-            cursor = await connection.execute(QUERIES[name], values, binary=True)
-            return await cursor.fetchone()
+        """Return the first row of query `name`, or None. The hot path: as `connection`, leaner."""
+        try:
+            connection = await self._pool.getconn()
+            try:
+                cursor = await connection.execute(QUERIES[name], values, binary=True)
+                return await cursor.fetchone()
+            finally:
+                await self._pool.putconn(connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise away(error) from error
 
     async def all(self, query: str | sql.SQL, values: Mapping[str, Any] | None = None) -> list[Row]:
         """Return every row of query `query` (a name, or a statement of `queries`)."""

@@ -21,31 +21,26 @@ not increment the version column is not noticed between steps 1 and 4 (the row l
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
 import psycopg
-import structlog
-from psycopg.rows import dict_row
 
 from contract.targets import TargetConfig
-from conveyor.database import connect, unavailable_database
-from dispatcher.targets import catalogue
-from dispatcher.targets.columns import BadValueError, Column, Value, canonical, decode, decode_key
-from dispatcher.targets.sql_errors import ServerError, is_rolled_back, outcome_of
-from dispatcher.targets.sql_text import Statements
-from dispatcher.targets.target import Promises, Snapshot, StartRefusedError
-from dispatcher.targets.watchdog import Watchdog
+from conveyor.database import unavailable_database
+from dispatcher.targets import sql_judgement as judgement
+from dispatcher.targets.columns import BadValueError, canonical, decode_key
+from dispatcher.targets.sql_errors import is_rolled_back, outcome_of
+from dispatcher.targets.sql_judgement import NOT_FOUND, Columns, Item, Key, Record, Results
+from dispatcher.targets.sql_session import LIMIT, LostError, Session, Sessions, server_error
+from dispatcher.targets.target import Promises, Snapshot
 from dispatcher.writeback import (
     Absent,
     AlreadyApplied,
     Applied,
     Code,
-    Conflict,
     Images,
     Outcome,
     Probe,
@@ -55,75 +50,26 @@ from dispatcher.writeback import (
     WriteBack,
 )
 
-log = structlog.get_logger()
-
 _PROMISES: Final = Promises(batch=200, key_in_write=True, settle=0.0, comment=False, undo=True)
 _BUDGET: Final = 30.0
 """Seconds a batch may take, bisecting and waiting for locks included; then the rest waits."""
-_SESSION: Final = """
-SET statement_timeout = '15s';
-SET lock_timeout = '2s';
-SET idle_in_transaction_session_timeout = '60s';
-SET timezone = 'UTC';
-SET default_transaction_isolation = 'read committed';
-SET synchronous_commit = 'on'
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A write-back whose values were found to fit: what to send, by field."""
-
-    index: int
-    write_back: WriteBack
-    values: Mapping[str, Value]
-
-    @property
-    def identifier(self) -> str:
-        return self.write_back.target.identifier
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One record as read: version (None: NULL) and columns as JSON text."""
-
-    version: str | None
-    fields: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class _Session:
-    """A connection and what was learned about the table when it was opened."""
-
-    connection: psycopg.Connection[Any]
-    table: catalogue.Table
-    statements: Statements
-
-
-class _LostError(Exception):
-    """The connection is gone, or cannot be had. `committing`: COMMIT had been sent."""
-
-    def __init__(self, outcome: Unavailable, *, committing: bool = False) -> None:
-        super().__init__(outcome.detail)
-        self.outcome = outcome
-        self.committing = committing
-
-
-Results = dict[int, Outcome]
 
 
 class SqlTarget:
     """One PostgreSQL table. See `target.Target` for what each method promises."""
 
-    def __init__(self, config: TargetConfig, dsn: str) -> None:
-        """Take the configuration. Nothing is connected before the first call."""
+    def __init__(self, config: TargetConfig, dsn: str, *, limit: float = LIMIT) -> None:
+        """Take the configuration. Nothing is connected before the first call.
+
+        `limit`: seconds the target may leave a request without an answer.
+        """
         self._config = config
-        self._dsn = dsn
-        self._writer: _Session | None = None
-        self._reader: _Session | None = None
+        self._sessions = Sessions(config, dsn, limit)
+        self._writer: Session | None = None
+        self._reader: Session | None = None
         self._reading = threading.Lock()
-        self._columns: Mapping[str, Column] = {}
-        self._watchdog = Watchdog(_BUDGET + 15.0)
+        self._columns: Columns = {}
+        self._was_idle = False
 
     @property
     def promises(self) -> Promises:
@@ -132,21 +78,24 @@ class SqlTarget:
     def inspect(self) -> None:
         with unavailable_database():
             self._drop_writer()
-            self._writer = self._connect("write")
+            self._writer = self._sessions.connect("write")
+            self._columns = self._writer.table.columns
 
     def ready(self) -> Unavailable | None:
         try:
-            with self._lost_connection(self._session()) as session:
+            with self._sessions.guard(self._session()) as session:
                 session.connection.execute("SELECT 1")
-        except _LostError as lost:
+        except LostError as lost:
             self._drop_writer()
             return lost.outcome
+        except psycopg.Error as error:
+            return Unavailable(code=Code.TARGET_BUSY, detail=server_error(error).detail)
         return None
 
     def close(self) -> None:
         self._drop_writer()
         self._drop_reader()
-        self._watchdog.close()
+        self._sessions.watchdog.close()
 
     def normalise(self, field: str, value: str) -> str:
         column = self._columns.get(field)
@@ -159,24 +108,29 @@ class SqlTarget:
             return Refused(code=Code.BAD_IDENTIFIER, detail="not the identifier's canonical form")
         with self._reading:
             try:
-                return self._read(identifier)
-            except _LostError as lost:
+                try:
+                    return self._read(identifier)
+                except LostError:
+                    self._drop_reader()  # perhaps it broke while it was idle: once more
+                    return self._read(identifier)
+            except LostError as lost:
                 self._drop_reader()
                 return lost.outcome
             except BadValueError as bad:
                 return Refused(code=bad.code, detail=bad.detail)
             except psycopg.Error as error:
                 self._drop_reader()
-                return outcome_of(_server_error(error))
+                return outcome_of(server_error(error))
 
     def _read(self, identifier: str) -> Snapshot | Refused:
         if self._reader is None:
-            self._reader = self._open("read")
-        with self._lost_connection(self._reader) as session:
+            self._reader = self._sessions.open("read")
+            self._columns = self._reader.table.columns
+        with self._sessions.guard(self._reader) as session:
             decode_key(session.table.key, identifier)
             record = _records(session, session.statements.read, [identifier]).get(identifier)
         if record is None:
-            return _not_found()
+            return NOT_FOUND
         return Snapshot(
             identifier=identifier,
             fields=record.fields,
@@ -190,31 +144,21 @@ class SqlTarget:
         return self.apply_batch([write_back])[0]
 
     def undo(self, write_back: WriteBack, before: Images, after: Images) -> Outcome:
-        return self.apply(
-            WriteBack(
-                write_back_id=write_back.write_back_id,
-                target=write_back.target,
-                step=write_back.step,
-                fields=before,
-                seen=dict(after),
-                comment=write_back.comment,
-                audit=write_back.audit,
-            )
-        )
+        return self.apply(replace(write_back, fields=before, seen=dict(after)))
 
     def probe(self, write_back: WriteBack) -> Probe:
         try:
             session = self._session()
-            with self._lost_connection(session), session.connection.transaction():
+            with self._sessions.guard(session), session.connection.transaction():
                 # The lock waits for an earlier transaction of ours that has not ended yet.
                 _records(session, session.statements.lock, [write_back.target.identifier])
-                found = _keys(session, [write_back.write_back_id])
-        except _LostError as lost:
+                found = _Keys(session, [write_back.write_back_id]).found()
+        except LostError as lost:
             self._drop_writer()
             return lost.outcome
         except psycopg.Error as error:
             self._drop_writer()
-            return Unknown(code=Code.TIMEOUT, detail=_server_error(error).detail)
+            return Unknown(code=Code.TIMEOUT, detail=server_error(error).detail)
         key = found.get(write_back.write_back_id)
         return Absent() if key is None else AlreadyApplied(version=key.version, before=key.before)
 
@@ -223,14 +167,17 @@ class SqlTarget:
             raise ValueError("two write-backs for one record in one batch")
         results: Results = {}
         deadline = time.monotonic() + _BUDGET
+        self._was_idle = self._writer is not None
         try:
             session = self._session()
-        except _LostError as lost:
+        except LostError as lost:
             return [lost.outcome] * len(write_backs)
+        table = session.table
         items = [
             item
             for index, one in enumerate(write_backs)
-            if (item := _item(session.table, index, one, results)) is not None
+            if (item := judgement.item_of(table.key, table.columns, index, one, results))
+            is not None
         ]
         locked = self._write_set(items, results, deadline, wait=len(items) == 1)
         for item in locked:  # each alone, waiting a moment for whoever holds it
@@ -238,8 +185,8 @@ class SqlTarget:
         return [results[index] for index in range(len(write_backs))]
 
     def _write_set(
-        self, items: Sequence[_Item], results: Results, deadline: float, *, wait: bool
-    ) -> list[_Item]:
+        self, items: Sequence[Item], results: Results, deadline: float, *, wait: bool
+    ) -> list[Item]:
         """Fill `results` for `items`, and return those that somebody else holds (unless `wait`)."""
         if not items:
             return []
@@ -249,12 +196,15 @@ class SqlTarget:
             return []
         try:
             return self._transaction(items, results, wait=wait)
-        except _LostError as lost:
+        except LostError as lost:
             self._drop_writer()
+            if self._was_idle:  # it broke before we used it: nothing was committed, so once more
+                self._was_idle = False
+                return self._write_set(items, results, deadline, wait=wait)
             results.update({item.index: lost.outcome for item in items})
             return []
         except psycopg.Error as error:
-            outcome = outcome_of(_server_error(error))
+            outcome = outcome_of(server_error(error))
             self._roll_back()
             whole = isinstance(outcome, Unavailable) and outcome.whole_target
             if whole:
@@ -267,16 +217,16 @@ class SqlTarget:
             items[half:], results, deadline, wait=wait
         )
 
-    def _transaction(self, items: Sequence[_Item], results: Results, *, wait: bool) -> list[_Item]:
+    def _transaction(self, items: Sequence[Item], results: Results, *, wait: bool) -> list[Item]:
         """Steps 1 to 6 of the module's docstring. One ordered protocol, kept whole.
 
         Raises:
-            _LostError: before COMMIT was sent, so nothing was written.
+            LostError: before COMMIT was sent, so nothing was written.
             psycopg.Error: the server refused something; the transaction must be rolled back.
         """
         session = self._session()
         found: Results = {}
-        with self._lost_connection(session):
+        with self._sessions.guard(session):
             connection = session.connection
             identifiers = [item.identifier for item in items]
             lock = session.statements.lock if wait else session.statements.lock_free
@@ -284,19 +234,25 @@ class SqlTarget:
                 connection.execute("BEGIN")
                 locking = connection.execute(lock, (identifiers,), prepare=True)
                 keys = _Keys(session, [item.write_back.write_back_id for item in items])
-            records = _by_identifier(session.table, locking)
+            records, known = _by_identifier(session, locking), keys.found()
             absent = [name for name in identifiers if name not in records]
             held = _existing(session, absent) if absent and not wait else set()
             writable = [
                 item
                 for item in items
                 if item.identifier not in held
-                and _may_write(session.table, item, records, keys.found(), found)
+                and judgement.may_write(
+                    session.table.columns,
+                    item,
+                    records.get(item.identifier),
+                    known.get(item.write_back.write_back_id),
+                    found,
+                )
             ]
             written = _update(session, writable, records)
         # A crash here leaves nothing: the server rolls back.
         try:
-            with self._watchdog.over(connection):
+            with self._sessions.watchdog.over(connection):
                 connection.execute("COMMIT")
         except psycopg.Error as error:
             if is_rolled_back(error.diag.severity_nonlocalized, error.sqlstate):
@@ -313,10 +269,10 @@ class SqlTarget:
 
     def _read_back(
         self,
-        session: _Session,
-        items: Sequence[_Item],
-        written: Mapping[str, _Record],
-        before: Mapping[str, _Record],
+        session: Session,
+        items: Sequence[Item],
+        written: Mapping[str, Record],
+        before: Mapping[str, Record],
     ) -> Results:
         """Step 6. Only what reads back as approved is Applied without `differs`."""
         results: Results = {
@@ -330,7 +286,7 @@ class SqlTarget:
         if not reached:
             return results
         try:
-            with self._watchdog.over(session.connection):
+            with self._sessions.watchdog.over(session.connection):
                 now = _records(
                     session, session.statements.read, [item.identifier for item in reached]
                 )
@@ -343,60 +299,20 @@ class SqlTarget:
             # Another version is another writer's, after us: then what we wrote is what counts.
             after = there if there is not None and there.version == ours.version else ours
             results[item.index] = Applied(
-                before=_image(item, before[item.identifier]),
-                after=_image(item, after),
+                before=judgement.image(item, before[item.identifier]),
+                after=judgement.image(item, after),
                 version=ours.version or "",
-                differs=_differing(session.table, item, after),
+                differs=judgement.differing(session.table.columns, item, after),
             )
         return results
 
     # Connections
 
-    def _session(self) -> _Session:
+    def _session(self) -> Session:
         if self._writer is None:
-            self._writer = self._open("write")
+            self._writer = self._sessions.open("write")
+            self._columns = self._writer.table.columns
         return self._writer
-
-    def _open(self, purpose: str) -> _Session:
-        try:
-            return self._connect(purpose)
-        except StartRefusedError as refused:
-            log.warning("target_refused", target=self._config.name, code=refused.code)
-            raise _LostError(
-                Unavailable(
-                    code=Code.TARGET_CHANGED,
-                    detail=f"the target cannot be worked with: {refused.code}",
-                    whole_target=True,
-                )
-            ) from refused
-        except psycopg.Error as error:
-            raise _LostError(_away(error)) from error
-
-    def _connect(self, purpose: str) -> _Session:
-        connection = connect(
-            self._dsn, f"placet {self._config.name} {purpose}", tcp_user_timeout=20_000
-        )
-        try:
-            for setting in _SESSION.strip().split(";"):
-                connection.execute(setting.encode())
-            with connection.cursor(row_factory=dict_row) as cursor:
-                table = catalogue.inspect(cursor, self._config)
-        except BaseException:
-            connection.close()
-            raise
-        self._columns = table.columns
-        return _Session(connection, table, Statements(table))
-
-    @contextmanager
-    def _lost_connection(self, session: _Session) -> Iterator[_Session]:
-        """Turn a connection that broke, or that the watchdog cut, into _LostError."""
-        try:
-            with self._watchdog.over(session.connection):
-                yield session
-        except psycopg.Error as error:
-            if session.connection.broken or session.connection.closed:
-                raise _LostError(_away(error)) from error
-            raise
 
     def _roll_back(self) -> None:
         if self._writer is None:
@@ -417,186 +333,54 @@ class SqlTarget:
             self._reader = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A key row."""
-
-    identifier: str
-    version: str | None
-    before: Images | None
-
-
 class _Keys:
     """A look-up of key rows that was sent, perhaps in a pipeline, and is read later."""
 
-    def __init__(self, session: _Session, write_back_ids: Sequence[str]) -> None:
+    def __init__(self, session: Session, write_back_ids: Sequence[str]) -> None:
         self._cursor = session.connection.execute(
             session.statements.keys, (list(write_back_ids),), prepare=True
         )
-        self._found: dict[str, _Key] | None = None
 
-    def found(self) -> dict[str, _Key]:
-        if self._found is None:
-            self._found = {row[0]: _Key(*row[1:]) for row in self._cursor.fetchall()}
-        return self._found
+    def found(self) -> dict[str, Key]:
+        """Return the key rows by write-back id. Once."""
+        return {row[0]: Key(*row[1:]) for row in self._cursor.fetchall()}
 
 
-def _keys(session: _Session, write_back_ids: Sequence[str]) -> dict[str, _Key]:
-    return _Keys(session, write_back_ids).found()
-
-
-def _item(
-    table: catalogue.Table, index: int, write_back: WriteBack, results: Results
-) -> _Item | None:
-    """Return the write-back with its values decoded, or put the refusal into `results`."""
-    try:
-        decode_key(table.key, write_back.target.identifier)
-        values = {name: _value(table, name, text) for name, text in write_back.fields.items()}
-    except BadValueError as bad:
-        results[index] = Refused(code=bad.code, detail=bad.detail)
-        return None
-    return _Item(index, write_back, values)
-
-
-def _value(table: catalogue.Table, name: str, text: str) -> Value:
-    column = table.columns.get(name)
-    if column is None:
-        raise BadValueError(Code.UNKNOWN_FIELD, "a field is not among the configured columns")
-    return decode(column, text)
-
-
-def _records(session: _Session, statement: bytes, identifiers: Sequence[str]) -> dict[str, _Record]:
+def _records(session: Session, statement: bytes, identifiers: Sequence[str]) -> dict[str, Record]:
     cursor = session.connection.execute(statement, (list(identifiers),), prepare=True)
-    return _by_identifier(session.table, cursor)
+    return _by_identifier(session, cursor)
 
 
-def _by_identifier(table: catalogue.Table, cursor: psycopg.Cursor[Any]) -> dict[str, _Record]:
+def _by_identifier(session: Session, cursor: psycopg.Cursor[Any]) -> dict[str, Record]:
     return {
-        row[0]: _Record(row[1], dict(zip(table.columns, row[2:], strict=True)))
+        row[0]: Record(row[1], dict(zip(session.table.columns, row[2:], strict=True)))
         for row in cursor.fetchall()
     }
 
 
-def _existing(session: _Session, identifiers: Sequence[str]) -> set[str]:
+def _existing(session: Session, identifiers: Sequence[str]) -> set[str]:
     cursor = session.connection.execute(session.statements.existing, (list(identifiers),))
     return {row[0] for row in cursor.fetchall()}
 
 
-def _may_write(
-    table: catalogue.Table,
-    item: _Item,
-    records: Mapping[str, _Record],
-    keys: Mapping[str, _Key],
-    found: Results,
-) -> bool:
-    """Steps 2 and 3 for one write-back: True, or the reason why not in `found`."""
-    record = records.get(item.identifier)
-    key = keys.get(item.write_back.write_back_id)
-    if key is not None:
-        found[item.index] = _already(table, item, record, key)
-    elif record is None:
-        found[item.index] = _not_found()
-    elif record.version is None:
-        found[item.index] = Refused(code=Code.VERSION_IS_NULL, detail="the record has no version")
-    else:
-        moved = _moved(table, item, record)
-        if not moved:
-            return True
-        found[item.index] = Conflict(
-            current=_image(item, record), version=record.version, fields=moved
-        )
-    return False
-
-
-def _already(
-    table: catalogue.Table, item: _Item, record: _Record | None, key: _Key
-) -> AlreadyApplied | Refused:
-    if key.identifier != item.identifier:
-        return Refused(code=Code.KEY_REUSED, detail="the key was used for another record")
-    untouched = record is not None and record.version == key.version
-    differs = _differing(table, item, record) if record is not None and untouched else ()
-    return AlreadyApplied(version=key.version, before=key.before, differs=differs)
-
-
-def _moved(table: catalogue.Table, item: _Item, record: _Record) -> tuple[str, ...]:
-    """Name the changed fields that are not as the reviewer saw them."""
-    return tuple(
-        name
-        for name in item.values
-        if (seen := item.write_back.seen.get(name)) is None
-        or not _same(table.columns[name], seen, record.fields[name])
-    )
-
-
-def _same(column: Column, left: str, right: str) -> bool:
-    """Tell whether two JSON texts are one value in a column; most are one text, too."""
-    return left == right or canonical(column, left) == canonical(column, right)
-
-
-def _differing(table: catalogue.Table, item: _Item, record: _Record) -> tuple[str, ...]:
-    """Name the fields that do not hold what was approved."""
-    return tuple(
-        name
-        for name, value in item.values.items()
-        if value.wire != record.fields[name]
-        and value.canonical != canonical(table.columns[name], record.fields[name])
-    )
-
-
-def _image(item: _Item, record: _Record) -> Images:
-    return {name: record.fields[name] for name in item.values}
-
-
 def _update(
-    session: _Session, items: Sequence[_Item], records: Mapping[str, _Record]
-) -> dict[str, _Record]:
+    session: Session, items: Sequence[Item], records: Mapping[str, Record]
+) -> dict[str, Record]:
     """Step 4: one statement for each set of changed columns. Returns what was written, by key."""
-    groups: dict[tuple[str, ...], list[_Item]] = {}
+    groups: dict[tuple[str, ...], list[Item]] = {}
     for item in items:
         groups.setdefault(tuple(sorted(item.values)), []).append(item)
-    written: dict[str, _Record] = {}
+    written: dict[str, Record] = {}
     for names, group in groups.items():
-        rows = "[" + ",".join(_row(session.table, item, names, records) for item in group) + "]"
-        cursor = session.connection.execute(session.statements.write(names), (rows,), prepare=True)
+        rows = [judgement.input_row(item, names, records[item.identifier]) for item in group]
+        cursor = session.connection.execute(
+            session.statements.write(names), ("[" + ",".join(rows) + "]",), prepare=True
+        )
         for row in cursor.fetchall():
-            written[row[0]] = _Record(row[1], dict(zip(names, row[2:], strict=True)))
+            written[row[0]] = Record(row[1], dict(zip(names, row[2:], strict=True)))
     return written
 
 
-def _row(
-    table: catalogue.Table, item: _Item, names: Sequence[str], records: Mapping[str, _Record]
-) -> str:
-    """Return one object of the statement's JSON input: values go as the decision spelt them."""
-    record = records[item.identifier]
-    before = orjson.dumps(_image(item, record)).decode()
-    values = "".join(f',"c{i}":{item.values[name].wire}' for i, name in enumerate(names))
-    key = decode_key(table.key, item.identifier)
-    return (
-        f'{{"id":"{item.write_back.write_back_id}","key":{key},"version":{record.version},'
-        f'"before":{before}{values}}}'
-    )
-
-
-def _unknown(items: Sequence[_Item], code: Code) -> Results:
+def _unknown(items: Sequence[Item], code: Code) -> Results:
     detail = "the connection was lost before the target's answer"
     return {item.index: Unknown(code=code, detail=detail) for item in items}
-
-
-def _not_found() -> Refused:
-    return Refused(code=Code.RECORD_NOT_FOUND, detail="there is no such record")
-
-
-def _server_error(error: psycopg.Error) -> ServerError:
-    return ServerError(
-        sqlstate=error.sqlstate or "08006",
-        constraint=error.diag.constraint_name,
-        column=error.diag.column_name,
-    )
-
-
-def _away(error: psycopg.Error) -> Unavailable:
-    """Return why there is no connection. The server's words are for the operator's log only."""
-    outcome = outcome_of(_server_error(error))
-    if isinstance(outcome, Unavailable) and outcome.whole_target:
-        return outcome
-    return Unavailable(code=Code.TARGET_AWAY, detail=_server_error(error).detail, whole_target=True)

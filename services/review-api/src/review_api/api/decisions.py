@@ -1,5 +1,6 @@
 """Decisions over HTTP: take one, take it back, read one."""
 
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -19,27 +20,35 @@ router = APIRouter(prefix="/api", route_class=GuardedRoute, tags=["decisions"])
 
 _LONGEST_KEY = 200
 _LONGEST_CODE = 64
+
+
+def _id_parameter(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "format": "uuid"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
 _BODY = documented(DecisionBody) | {
     "parameters": [
+        _id_parameter("item_id"),
         {
             "name": "Idempotency-Key",
             "in": "header",
             "required": True,
             "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY},
-        }
+        },
     ]
 }
 
 
 @router.post(
-    "/items/{item_id}/decisions",
+    "/items/{item_id}/decisions",  # noqa: FAST003 - read from the request
     status_code=201,
     **needs(Permission.DECIDE, by_command=True, extra=_BODY),
 )
-async def decide(request: Request, item_id: UUID) -> Response:
+async def decide(request: Request) -> Response:
     """Decide an item. Of several at once exactly one is 201; the others are told who won."""
     try:
-        key, order = idempotency_key(request), await _order(request, item_id)
+        key, order = idempotency_key(request), await _order(request)
     except ProblemError:
         # Who may not decide at all hears that, rather than what their request lacks.
         actor = await desk_of(request).store.actor(token_hash(session_token(request)))
@@ -49,10 +58,10 @@ async def decide(request: Request, item_id: UUID) -> Response:
     return answered(await desk_of(request).decide(session, admission(request), key, order))
 
 
-async def _order(request: Request, item_id: UUID) -> Order:
+async def _order(request: Request) -> Order:
     sent = await read(request, DecisionBody)
     return Order(
-        item_id=item_id,
+        item_id=_id(request, "item_id"),
         action=sent.action,
         revision=sent.revision,
         seen_digest=sent.seen_digest[:_LONGEST_KEY],
@@ -60,6 +69,13 @@ async def _order(request: Request, item_id: UUID) -> Order:
         comment=checked_text("comment", sent.comment),
         reason_code=checked_text("reason_code", sent.reason_code, _LONGEST_CODE),
     )
+
+
+def _id(request: Request, name: str) -> UUID:
+    try:
+        return UUID(request.path_params[name])
+    except ValueError:
+        raise ProblemError(Code.NOT_FOUND, f"{name} is not an id.") from None
 
 
 def idempotency_key(request: Request) -> str:
@@ -93,9 +109,13 @@ async def decision(request: Request, decision_id: UUID) -> Response:
     return Response(shapes.decision(found), 200, headers, media_type="application/json")
 
 
-@router.post("/decisions/{decision_id}/take-back", **needs(Permission.DECIDE, by_command=True))
-async def take_back(request: Request, decision_id: UUID) -> Response:
+@router.post(
+    "/decisions/{decision_id}/take-back",  # noqa: FAST003 - read from the request
+    **needs(Permission.DECIDE, by_command=True),
+)
+async def take_back(request: Request) -> Response:
     """Take a decision back within its hold. Doing it again answers the same."""
+    decision_id = _id(request, "decision_id")
     desk = desk_of(request)
     session = token_hash(session_token(request))
     taking = await desk.take_back(session, admission(request), decision_id)

@@ -34,7 +34,8 @@ def needs(
     """Return what a route decorator takes to be guarded.
 
     `by_command`: the command asks `admission(request)` itself, with the actor that it read in the
-    same round trip as everything else.
+    same round trip as everything else. Such a route takes the request alone, and returns a
+    Response.
     """
     return {
         "openapi_extra": {
@@ -57,10 +58,11 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler behind the guard."""
-        inner = super().get_route_handler()
         extra = self.openapi_extra or {}
         permission = Permission(extra[PERMISSION])
         deferred = extra.get(_DEFERRED, False)
+        # A route of the hot path takes the request and nothing else: no dependencies to solve.
+        inner = self.endpoint if deferred else super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
             request.state.permission = permission

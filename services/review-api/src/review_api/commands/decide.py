@@ -168,7 +168,7 @@ class Decide:
             "state": verdict.state.value,
             "lane": verdict.lane.value,
             "policy_version": self._policy_version,
-            "decision": UUID(verdict.decision),
+            "decision": verdict.decision,
             "ordinal": verdict.ordinal,
             "revision": order.revision,
             "action": verdict.action.value,
@@ -186,8 +186,10 @@ class Decide:
             "draws": bool(verdict.steps),
             "payload": signed.payload[:-1],  # the ordinal, one byte while 0, is appended there
             "headers": signed.headers,
-            "write_backs": [UUID(step.write_back_id) for step in verdict.steps],
-            "steps": [step.step for step in verdict.steps],
+            # As array literals: ids and our own step names need no quoting, and adapting lists
+            # costs more than all other values together.
+            "write_backs": f"{{{','.join(step.write_back_id for step in verdict.steps)}}}",
+            "steps": f"{{{','.join(step.step for step in verdict.steps)}}}",
             "outcome_id": None if told is None else told.id,
             "outcome_key": None if told is None else told.key,
             "outcome": None if told is None else told.payload,
