@@ -3,9 +3,9 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-MEMBERS := schemas libs/conveyor services/intake services/review-api services/dispatcher services/audit-sink cli
-PACKAGES := placet placet-contract placet-conveyor placet-intake placet-review-api placet-dispatcher placet-audit-sink
-MODULES := contract conveyor intake review_api dispatcher audit_sink placet
+MEMBERS := schemas libs/conveyor services/intake services/review-api services/dispatcher services/audit-sink cli sandbox
+PACKAGES := placet placet-contract placet-conveyor placet-intake placet-review-api placet-dispatcher placet-audit-sink placet-sandbox
+MODULES := contract conveyor intake review_api dispatcher audit_sink placet sandbox
 
 help: ## what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

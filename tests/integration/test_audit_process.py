@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.support import servers
 from tests.support.audit_log import control, dead_letter
 from tests.support.audit_process import Place, audit_place, audit_sink
@@ -43,8 +44,6 @@ def _messages(numbers: range) -> list[Message]:
         if number % 3:
             messages.append(Message(topic=CONTROLS, key=key, value=encode(control(number))))
         else:
-            from msgspec.structs import replace
-
             event = replace(
                 write_back,
                 event_id=derive("test-write-back", number),

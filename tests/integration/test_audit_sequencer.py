@@ -1,6 +1,7 @@
 """The four steps on a real PostgreSQL: what is committed, refused, and survives lost answers."""
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from tests.support.audit_log import KEY, MemoryLetters, control, read
 from tests.support.audit_process import Place, audit_place
-from tests.support.proxy import Proxy
+from tests.support.proxy import Loss, Proxy
 from typer.testing import CliRunner
 
 from audit_sink import store
@@ -49,24 +50,10 @@ def place(postgres: str, tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
-@pytest.fixture
-def log_proxy(place: Place) -> Iterator[Proxy]:
-    proxy = Proxy(place.database)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def ledger_proxy(place: Place) -> Iterator[Proxy]:
-    proxy = Proxy(place.ledger)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def sink(place: Place, log_proxy: Proxy, ledger_proxy: Proxy) -> Iterator[Sink]:
-    writer, reader = Writer(log_proxy.dsn), Reader(place.database)
-    ledger = PostgresLedger(ledger_proxy.dsn, KEY.name)
+@contextmanager
+def _sink(place: Place, database: str, ledger_dsn: str) -> Iterator[Sink]:
+    writer, reader = Writer(database), Reader(place.database)
+    ledger = PostgresLedger(ledger_dsn, KEY.name)
     writer.migrate()
     ledger.migrate()
     files = FileStore(place.folder)
@@ -84,6 +71,12 @@ def sink(place: Place, log_proxy: Proxy, ledger_proxy: Proxy) -> Iterator[Sink]:
     )
     for one in (writer, reader, ledger, files):
         one.close()
+
+
+@pytest.fixture
+def sink(place: Place) -> Iterator[Sink]:
+    with _sink(place, place.database, place.ledger) as made:
+        yield made
 
 
 def test_what_is_appended_is_sealed_and_verifies_against_the_ledger(sink: Sink) -> None:
@@ -190,33 +183,39 @@ def test_a_second_sequencer_without_the_lock_fails_at_the_number(sink: Sink) -> 
 
 @pytest.mark.parametrize("loss", ["answer", "request"])
 def test_a_lost_commit_is_appended_once_when_the_batch_comes_again(
-    sink: Sink, log_proxy: Proxy, loss: str
+    place: Place, loss: Loss
 ) -> None:
-    sink.take(0, 1)
-    log_proxy.lose = loss  # type: ignore[assignment]
-    with pytest.raises(UnavailableError):
+    with closing(Proxy(place.database)) as proxy, _sink(place, proxy.dsn, place.ledger) as sink:
+        sink.take(0, 1)
+        proxy.lose = loss
+        with pytest.raises(UnavailableError):
+            sink.take(2, 3)
+        proxy.lose = None
         sink.take(2, 3)
-    log_proxy.lose = None
-    sink.take(2, 3)
-    sink.take(4)
+        sink.take(4)
+        _has_all_five(sink)
+
+
+def _has_all_five(sink: Sink) -> None:
     assert sink.place.column("SELECT sequence FROM audit.record ORDER BY 1") == [0, 1, 2, 3, 4]
     sink.publisher.publish()
     assert sink.place.verify().size == 5
 
 
 def test_while_the_ledger_is_away_appending_goes_on_and_the_head_catches_up(
-    sink: Sink, ledger_proxy: Proxy
+    place: Place,
 ) -> None:
-    sink.take(*range(10))
-    assert sink.publisher._try_round()
-    ledger_proxy.cut()
-    sink.take(*range(10, 2_000))
-    assert not sink.publisher._try_round()
-    assert sink.publisher.frozen is None
-    assert sink.place.verify().size == 10
-    ledger_proxy.down = False
-    assert sink.publisher._try_round()
-    assert sink.place.verify().size == 2_000
+    with closing(Proxy(place.ledger)) as proxy, _sink(place, place.database, proxy.dsn) as sink:
+        sink.take(*range(10))
+        assert sink.publisher._try_round()
+        proxy.cut()
+        sink.take(*range(10, 2_000))
+        assert not sink.publisher._try_round()
+        assert sink.publisher.frozen is None
+        assert place.verify().size == 10
+        proxy.down = False
+        assert sink.publisher._try_round()
+        assert place.verify().size == 2_000
 
 
 def test_a_row_changed_behind_our_back_freezes_publishing_and_not_appending(sink: Sink) -> None:

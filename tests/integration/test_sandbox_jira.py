@@ -404,3 +404,59 @@ def test_data_center_locks_out_by_captcha(data_center: Sandbox) -> None:
     answer = requests.get(f"{data_center.url}/rest/api/2/myself", auth=("locked", "x"), timeout=5)
     assert answer.status_code == 403
     assert "CAPTCHA" in answer.headers["X-Authentication-Denied-Reason"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "null",
+        '{"fields": "x"}',
+        '{"fields": {"customfield_10052": NaN}}',
+        '{"fields": {"summary": "\\ud800"}}',
+        '{"update": {"labels": "x"}}',
+        '{"update": {"labels": [{}]}}',
+        '{"update": {"labels": [{"explode": 1}]}}',
+        '{"update": {"comment": "x"}}',
+        '{"update": {"comment": [{"remove": {}}]}}',
+        '{"properties": "x"}',
+        '{"properties": [{"key": 1, "value": 1}]}',
+        '{"properties": [{"key": "k"}]}',
+        '{"fields": {"labels": ["a"]}, "update": {"labels": [{"add": "b"}]}}',
+        '{"surprise": 1}',
+    ],
+)
+def test_a_body_of_the_wrong_shape_is_400_and_no_crash(
+    sandbox: Sandbox, jira: JIRA, body: str
+) -> None:
+    url = jira._get_url("issue/SUP-2")
+    assert refused(lambda: jira._session.put(url, data=body)).status_code == 400
+    assert sandbox.effects() == []
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        {"entityIds": "x"},
+        {"entityIds": ["x"]},
+        {"what": 1},
+        {"currentValue": 1, "hasProperty": False},
+    ],
+)
+def test_a_conditional_write_with_an_odd_filter_is_refused(
+    sandbox: Sandbox, jira: JIRA, criteria: dict[str, Any]
+) -> None:
+    body = {"value": 1, "filter": criteria}
+    error = refused(lambda: put(jira, "issue/properties/placet.fence", body))
+    assert error.status_code == 400
+    assert jira.issue("SUP-1").key == "SUP-1"
+
+
+def test_update_verbs_add_and_remove_labels_and_add_a_comment(jira: JIRA) -> None:
+    update = {
+        "labels": [{"add": "new"}, {"remove": "support"}],
+        "comment": [{"add": {"body": document("Along with it.")}}],
+    }
+    assert put(jira, "issue/SUP-7", {"update": update}).status_code == 204
+    assert jira.issue("SUP-7").fields.labels == ["new"]
+    assert len(jira.comments("SUP-7")) == 1

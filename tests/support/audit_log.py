@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from audit_sink.checkpoint import new_key
 from audit_sink.ledger import Head
@@ -115,9 +116,9 @@ class _MemoryTransaction:
         for row in self._rows:
             if row.sequence != len(self._log.rows):
                 raise SecondSequencerError("this number is taken")
-            assert row.event_id not in self._log.keys
+            assert str(row.event_id) not in self._log.keys
             self._log.rows.append(row)
-            self._log.keys[row.event_id] = row.digest
+            self._log.keys[str(row.event_id)] = row.digest
         self._log.offsets |= self._offsets
 
 
@@ -184,7 +185,7 @@ def row(number: int, *, word: str = "because") -> Row:
     record = seal(made, sequence=number, recorded_at="2026-11-24T10:00:00.000005Z")
     return Row(
         sequence=number,
-        event_id=made.event_id,
+        event_id=UUID(made.event_id),
         digest=made.digest,
         type="Control",
         timestamp=NOW,

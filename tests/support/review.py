@@ -248,7 +248,10 @@ def served(app: Any) -> Iterator[str]:
         thread.join(10)
 
 
-TEXTS = "item item_revision decision write_back write_back_event idempotency target_order baseline outbox"
+TEXTS = (
+    "item item_revision decision write_back write_back_event idempotency target_order baseline"
+    " outbox"
+)
 
 
 @dataclass

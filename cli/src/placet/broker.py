@@ -4,11 +4,17 @@ Owns which group reads which topic. A partition a group never committed counts f
 because every consumer of ours begins at the earliest record.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
     OffsetSpec,
@@ -17,6 +23,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 from contract.topics import DECISIONS, MODEL_OUTPUTS, REVIEW_ITEMS, TOPICS, WRITE_BACKS
 
 _TIMEOUT: Final = 10.0
+_BETWEEN_QUESTIONS: Final = 0.1
+# For a moment after the broker's start, and after the first group ever.
+_COORDINATOR_AWAY: Final = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +100,16 @@ def lags(bootstrap: str, wanted: Mapping[str, Sequence[str]]) -> list[Lag]:
 
 
 def _committed(admin: AdminClient, group: str) -> Ends:
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-    answer = asked[group].result(_TIMEOUT)
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+        try:
+            answer = asked[group].result(_TIMEOUT)
+            break
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_AWAY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BETWEEN_QUESTIONS)
     return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
 
 

@@ -15,7 +15,7 @@ from placet.servers.ports import write_atomically
 
 _MARKER: Final = "stack-id"
 # Characters that supervisor's configuration cannot carry in a path.
-_UNUSABLE: Final = frozenset("\"';#\n\r\\")
+_UNUSABLE: Final = frozenset("\"'%;#\n\r\\")
 _FOLDERS: Final = ("keys", "logs", "run", "kafka", "postgres", "audit", "config")
 
 

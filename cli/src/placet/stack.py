@@ -112,6 +112,7 @@ class Stack:
         with self._exclusive():
             self._stop(report or Silent())
             postgres.remove(self.home.postgres)
+            self._supervision.forget()
             self.home.delete()
 
     def running(self) -> bool:

@@ -7,6 +7,7 @@ Owns how processes are watched and restarted. Refuses to know what they are for
 import hashlib
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -186,6 +187,11 @@ class Supervision:
     def stop_process(self, name: str) -> None:
         """Ask a program to stop, without waiting."""
         self._call("stopProcess", name, False, ignore="NOT_RUNNING")
+
+    def forget(self) -> None:
+        """Remove the socket's own folder, where it lies outside the home."""
+        if self._home.folder not in self._socket.parents:
+            shutil.rmtree(self._socket.parent, ignore_errors=True)
 
     def shutdown(self) -> None:
         """End supervisord; processes that still run are stopped by it first."""

@@ -164,6 +164,8 @@ def _add_settings_routes(
             store.change_settings(values)
         except KeyError as error:
             raise HTTPException(422, f"there is no setting {error.args[0]}") from error
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
         return store.settings()
 
     @router.post("/reset")

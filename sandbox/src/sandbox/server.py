@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox.fault_layer import TRANSPORT
 
+KEEP_ALIVE = 75  # seconds an idle connection stays open: longer than clients pause
 GRACE = 2  # seconds a request may still take after SIGTERM; held ones are cut then
 
 
@@ -55,4 +56,5 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE,
     )

@@ -6,6 +6,7 @@ It refuses to know what a record is; `jira` and `sharepoint` bring their own tab
 """
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,6 +68,24 @@ class Effect:
     fields: Mapping[str, tuple[Any, Any]]
     marker: str | None = None
     request_id: str | None = None
+
+
+class TextError(ValueError):
+    """JSON that no other system would take: NaN, infinity, or half a surrogate pair."""
+
+
+def parse_json(body: bytes) -> Any:
+    """Raises ValueError."""
+
+    def refuse(name: str) -> None:
+        raise TextError(name)
+
+    value = json.loads(body, parse_constant=refuse)
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise TextError("a lone surrogate") from error
+    return value
 
 
 class Store:
@@ -155,10 +174,12 @@ class Store:
         return {name: self.setting(name) for name in self._defaults}
 
     def change_settings(self, values: Mapping[str, Any]) -> None:
-        """Raises KeyError for a name this stand-in does not have."""
-        for name in values:
+        """Raises KeyError for a name this stand-in does not have, ValueError for no number."""
+        for name, value in values.items():
             if name not in self._defaults:
                 raise KeyError(name)
+            if not (value is None and self._defaults[name] is None) and not _is_number(value):
+                raise ValueError(f"{name} has to be a number")
         with self.transaction():
             for name, value in values.items():
                 self._set(name, value=value)
@@ -182,6 +203,10 @@ class Store:
     def _load_settings(self) -> None:
         for row in self.rows("SELECT name, value FROM setting"):
             self._settings[row["name"]] = json.loads(row["value"])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _effects(rows: Sequence[sqlite3.Row]) -> list[JsonObject]:

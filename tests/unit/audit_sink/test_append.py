@@ -35,7 +35,7 @@ class Sink:
 
     @property
     def ids(self) -> list[str]:
-        return [row.event_id for row in self.log.rows]
+        return [str(row.event_id) for row in self.log.rows]
 
     @property
     def reasons(self) -> list[Reason]:

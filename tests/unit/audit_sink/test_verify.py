@@ -80,7 +80,7 @@ def test_a_flipped_byte_names_the_record(log: Path) -> None:
     _flip(path, start + entries[44].index(b'"PAUSED"') + 2)
     found = finding(log)
     assert (found.sequence, found.file, found.type) == (300, "tile/entries/001", "Control")
-    assert found.event_id == row(300).event_id
+    assert found.event_id == str(row(300).event_id)
     assert "record 300 (Control" in str(found)
 
 

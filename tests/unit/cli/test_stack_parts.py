@@ -106,7 +106,7 @@ def test_audit_key_is_a_signed_note_key_of_the_same_name(tmp_path: Path) -> None
 
 
 def test_supervisord_reads_back_what_was_meant(tmp_path: Path) -> None:
-    home = Home(tmp_path / "a home, 100% ours")
+    home = Home(tmp_path / "a home, ours")
     program = Program(
         name="x", command=["/bin/echo", "two words", "5%"], environment={"A": "b%c, d e"}
     )

@@ -143,7 +143,8 @@ def environment() -> dict[str, str]:
 def prepare(broker: Broker, classpath: Sequence[Path]) -> None:
     """Write the settings and format the storage if that was not done. Blocks 1-3 s then."""
     write_atomically(broker.properties_file, server_properties(broker))
-    if (broker.data / "meta.properties").exists():
+    formatted = broker.folder / "formatted"
+    if formatted.exists() and (broker.data / "meta.properties").exists():
         return
     arguments = ["format", "--ignore-formatted", "-t", broker.cluster_id]
     arguments += ["-c", str(broker.properties_file)]
@@ -156,6 +157,7 @@ def prepare(broker: Broker, classpath: Sequence[Path]) -> None:
     )
     if done.returncode != 0:
         raise ServerError(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
+    formatted.touch()
 
 
 def answers(bootstrap: str) -> bool:

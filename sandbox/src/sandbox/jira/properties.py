@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from sandbox.jira.accounts import BY_ID, Permission
-from sandbox.jira.errors import JiraError, property_missing
+from sandbox.jira.errors import NOT_JSON, JiraError, property_missing
 from sandbox.jira.records import Author, Issue, Records
-from sandbox.jira.session import Session, Site, check_property, request_id
+from sandbox.jira.session import Session, Site, check_property, request_id, whole_number
 from sandbox.store import JsonObject
 
 INSERT_TASK = "INSERT INTO task (submitter, submitted, due, work) VALUES (?, ?, ?, ?)"
@@ -80,10 +80,10 @@ def _add_conditional_routes(router: APIRouter, site: Site) -> None:
         return RedirectResponse(session.dialect.url(f"task/{number}"), status_code=303)
 
     @router.get("/task/{number}")
-    async def task(request: Request, version: str, number: int) -> JSONResponse:
+    async def task(request: Request, version: str, number: str) -> JSONResponse:
         session = _cloud_session(site, request, version)
         session.require_sign_in()
-        return JSONResponse(_task_json(session, number))
+        return JSONResponse(_task_json(session, whole_number(number, -1)))
 
 
 def _cloud_session(site: Site, request: Request, version: str) -> Session:
@@ -102,6 +102,8 @@ def _require_edit(session: Session) -> None:
 def _checked(key: str, body: JsonObject) -> JsonObject:
     """The work of a task. Raises JiraError 400."""
     criteria = body.get("filter") or {}
+    if not isinstance(criteria, dict):
+        raise JiraError(400, NOT_JSON)
     if "expression" in body:
         raise JiraError(400, "This stand-in evaluates no Jira expressions.")
     if "value" not in body:
@@ -111,6 +113,9 @@ def _checked(key: str, body: JsonObject) -> JsonObject:
         raise JiraError(400, f"Unknown filter: {min(unknown)}")
     if "currentValue" in criteria and criteria.get("hasProperty") is False:
         raise JiraError(400, "currentValue and hasProperty false exclude each other.")
+    identities = criteria.get("entityIds", [])
+    if not isinstance(identities, list) or any(whole_number(i, -1) < 0 for i in identities):
+        raise JiraError(400, "entityIds must be a list of issue ids.")
     check_property(key, body["value"])
     return {"key": key, "value": body["value"], "filter": criteria}
 

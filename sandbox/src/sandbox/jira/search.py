@@ -12,7 +12,7 @@ from sandbox.jira.fields import FIELDS
 from sandbox.jira.issues import issue_json
 from sandbox.jira.records import Issue
 from sandbox.jira.rendering import shown
-from sandbox.jira.session import Session, Site
+from sandbox.jira.session import Session, Site, whole_number
 from sandbox.store import JsonObject
 
 MAX_PAGE = 5000
@@ -70,12 +70,12 @@ def _enhanced(session: Session, parameters: JsonObject) -> JsonObject:
             400,
             UNBOUNDED,
         )
-    fresh = [int(number) for number in _names(parameters, "reconcileIssues", [])]
+    fresh = [whole_number(name, -1) for name in _names(parameters, "reconcileIssues", [])]
     if len(fresh) > MAX_RECONCILED:
         raise JiraError(400, "At most 50 issues can be reconciled.")
     found = _found(session, query, frozenset(fresh))
-    start = int(parameters.get("nextPageToken") or 0)
-    size = min(int(parameters.get("maxResults") or 50), MAX_PAGE)
+    start = whole_number(parameters.get("nextPageToken"), 0)
+    size = min(whole_number(parameters.get("maxResults"), 50), MAX_PAGE)
     fields = _names(parameters, "fields", ["id"])
     page = [_row(session, issue, fields, parameters) for issue in found[start : start + size]]
     last = start + size >= len(found)
@@ -85,8 +85,8 @@ def _enhanced(session: Session, parameters: JsonObject) -> JsonObject:
 
 def _classic(session: Session, parameters: JsonObject) -> JsonObject:
     found = _found(session, _query(parameters), frozenset())
-    start = int(parameters.get("startAt") or 0)
-    size = min(int(parameters.get("maxResults") or 50), 1000)
+    start = whole_number(parameters.get("startAt"), 0)
+    size = min(whole_number(parameters.get("maxResults"), 50), 1000)
     fields = _names(parameters, "fields", ["*navigable"])
     page = [_row(session, issue, fields, parameters) for issue in found[start : start + size]]
     return {"startAt": start, "maxResults": size, "total": len(found), "issues": page}
@@ -115,10 +115,10 @@ def _found(session: Session, query: jql.Query, fresh: frozenset[int]) -> list[Is
     if not session.may(Permission.BROWSE):
         return []
     now = {issue.id: issue for issue in session.records.all()}
-    known = {number: fields for number, _, fields in session.records.indexed()}
+    known = {indexed_id: fields for indexed_id, _, fields in session.records.indexed()}
     seen = []
-    for number, issue in now.items():
-        fields: Any = issue.fields if number in fresh else known.get(number)
+    for known_id, issue in now.items():
+        fields: Any = issue.fields if known_id in fresh else known.get(known_id)
         if fields is None:
             continue
         as_seen = Issue(
@@ -136,15 +136,15 @@ def _order(issue: Issue, name: str) -> tuple[object, int]:
 
 def _searchable(issue: Issue) -> dict[str, tuple[str, ...]]:
     fields = issue.fields
-    key, number = issue.key.lower(), str(issue.id)
+    key, own_id = issue.key.lower(), str(issue.id)
     summary = str(fields["summary"]).lower()
     description = documents.plain(fields["description"]).lower()
     project = fields["project"]
     return {
-        "key": (key, number),
-        "issuekey": (key, number),
-        "issue": (key, number),
-        "id": (number, key),
+        "key": (key, own_id),
+        "issuekey": (key, own_id),
+        "issue": (key, own_id),
+        "id": (own_id, key),
         "project": (project["key"].lower(), project["name"].lower(), project["id"]),
         "status": (str(shown(FIELDS["status"], fields["status"])).lower(),),
         "priority": (str(shown(FIELDS["priority"], fields["priority"])).lower(),),

@@ -16,6 +16,7 @@ from sandbox.jira.errors import NOT_JSON, JiraError, issue_missing
 from sandbox.jira.fields import Dialect
 from sandbox.jira.records import Author, Issue, Records
 from sandbox.limits import Limiter, Verdict
+from sandbox.store import parse_json
 
 ANY_VERSION = ("2", "3", "latest")
 
@@ -111,7 +112,7 @@ class Session:
         """The request's body. Raises JiraError 400 for what is not JSON."""
         body = await self.request.body()
         try:
-            return json.loads(body)
+            return parse_json(body)
         except ValueError as error:
             raise JiraError(400, NOT_JSON) from error
 
@@ -129,6 +130,12 @@ def request_id(request: Request) -> str:
     return str(request.state.id)
 
 
+def whole_number(text: object, default: int) -> int:
+    """What a query parameter says; `default` where it is missing or no number."""
+    digits = str(text)
+    return int(digits) if digits.isdecimal() and len(digits) <= MAX_DIGITS else default
+
+
 def property_list(body: dict[str, Any]) -> dict[str, Any]:
     """`properties: [{key, value}]` of an edit or a comment. Raises JiraError 400."""
     given = body.get("properties") or []
@@ -143,6 +150,7 @@ def property_list(body: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+MAX_DIGITS = 15
 MAX_KEY = 255
 MAX_VALUE = 32_768
 

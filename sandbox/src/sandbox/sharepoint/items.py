@@ -88,7 +88,7 @@ async def _collection(
 
 def _page(session: Session, where: ItemList) -> Response:
     query = session.request.query_params
-    size = min(int(query.get("$top", DEFAULT_PAGE)), MAX_PAGE)
+    size = _page_size(query.get("$top"))
     after = _skipped(query.get("$skiptoken"))
     found = [
         item
@@ -109,10 +109,18 @@ def _page(session: Session, where: ItemList) -> Response:
     return session.json(odata.page(entities, session.form, next_link))
 
 
+def _page_size(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_PAGE
+    if not text.isdecimal() or not int(text[:9]) > 0:
+        raise bad_query(f"The query option $top={text} is not valid.")
+    return min(int(text[:9]), MAX_PAGE)
+
+
 def _skipped(token: str | None) -> int:
     for part in (token or "").split("&"):
         name, _, value = part.partition("=")
-        if name == "p_ID" and value.isdecimal():
+        if name == "p_ID" and value.isdecimal() and len(value) <= 9:  # noqa: PLR2004 -- Edm.Int32
             return int(value)
     return 0
 

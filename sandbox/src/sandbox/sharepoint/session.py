@@ -1,6 +1,5 @@
 """One request to SharePoint: which app calls, in which JSON form, and what it may do."""
 
-import json
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from sandbox.sharepoint.accounts import App, digest_holds, sign_in
 from sandbox.sharepoint.errors import DIGEST, PlainError, SharePointError, bad_query, denied
 from sandbox.sharepoint.odata import Entity, Form, form_of
 from sandbox.sharepoint.records import Author, Records
+from sandbox.store import parse_json
 
 NEAR_LIMIT = 0.2  # RateLimit headers appear when this part of the quota is left
 BAD_DIGEST = (
@@ -100,7 +100,7 @@ class Session:
     async def body(self) -> dict[str, Any]:
         """What was sent, without its metadata. Raises SharePointError 400."""
         try:
-            values = json.loads(await self.request.body())
+            values = parse_json(await self.request.body())
         except ValueError as error:
             raise bad_query("Invalid JSON. The JSON reader could not read the request.") from error
         if not isinstance(values, dict):

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -174,7 +175,7 @@ class Appender:
         record = seal(made, sequence=sequence, recorded_at=recorded_at)
         return Row(
             sequence=sequence,
-            event_id=made.event_id,
+            event_id=UUID(made.event_id),
             digest=made.digest,
             type=made.fields["type"],
             timestamp=made.timestamp,

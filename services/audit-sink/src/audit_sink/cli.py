@@ -291,10 +291,12 @@ def _print_record(record: bytes, output: Output) -> None:
         sys.stdout.write(record.decode("utf-8", "replace") + "\n")
         return
     fields = orjson.loads(record)
+    if not isinstance(fields, dict):
+        raise ValueError("no record")  # noqa: TRY004 - not our type, somebody's bytes
     said = fields.get("action_type") or fields.get("write_status") or ""
     about = fields.get("item_id") or fields.get("event_id") or ""
     line = (
-        f"{fields.get('sequence'):>8}  {str(fields.get('recorded_at'))[:19]}  "
+        f"{fields.get('sequence')!s:>8}  {fields.get('recorded_at')!s:.19}  "
         f"{fields.get('type')!s:<14}  {said!s:<16}  {about}  {fields.get('actor') or ''}"
     )
     sys.stdout.write(

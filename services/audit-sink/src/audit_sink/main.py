@@ -8,14 +8,16 @@ from typing import TypeVar
 import structlog
 
 from audit_sink.append import FACTS, GROUP, Appender
+from audit_sink.checkpoint import KeyTextError
 from audit_sink.ledger import PostgresLedger
 from audit_sink.publish import Publisher
 from audit_sink.settings import Settings
 from audit_sink.store import Place, Reader, Writer
-from audit_sink.tiles import FileStore
+from audit_sink.tiles import FileStore, SecondPublisherError
 from conveyor import health, logs
 from conveyor.consumer import Consumer
 from conveyor.errors import UnavailableError
+from conveyor.keys import KeyFileError
 from conveyor.parking import Parking
 from conveyor.process import run_together, stop_on_signals
 from conveyor.producer import Producer
@@ -31,7 +33,11 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = Settings()  # type: ignore[call-arg]  # the environment gives them
     logs.configure(GROUP, settings.log_level)
-    sys.exit(_run(settings, stop_on_signals()))
+    try:
+        sys.exit(_run(settings, stop_on_signals()))
+    except (SecondPublisherError, KeyTextError, KeyFileError) as error:
+        log.error("cannot_start", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 - told
+        sys.exit(1)
 
 
 def _run(settings: Settings, stop: threading.Event) -> int:

@@ -15,14 +15,15 @@ key comes with libs/vault: `pack` compresses first, so that the ciphertext takes
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import orjson
 import zstandard
 
 SALT_SIZE: Final = 32
 _INFO: Final = b"placet/part/"
-_LEVEL: Final = 1  # on 2-4 KB level 3 takes twice the time for 2 % fewer bytes
+_LEVEL: Final = 1  # on 2-4 KB level 3 takes a third more time for 1 % fewer bytes
 _MAX_UNPACKED: Final = 64 * 1024 * 1024
 
 Parts = Mapping[str, bytes]
@@ -44,7 +45,13 @@ def part_commitment(salt_of_part: bytes, data: bytes) -> bytes:
 
 def payload_commitment(salt: bytes, parts: Parts) -> bytes:
     """Return the one value that the record carries for all `parts`."""
-    return combine({name: part_commitment(part_salt(salt, name), parts[name]) for name in parts})
+    salts = hmac.new(salt, _INFO, "sha256")  # `part_salt` of each, the key set up once
+    commitments = {}
+    for name, data in parts.items():
+        own = salts.copy()
+        own.update(name.encode("ascii") + b"\x01")
+        commitments[name] = part_commitment(own.digest(), data)
+    return combine(commitments)
 
 
 def combine(commitments: Mapping[str, bytes]) -> bytes:
@@ -60,12 +67,15 @@ class Packer:
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
 
     def pack(self, parts: Parts) -> bytes:
-        """Return `parts` as one zstd frame: per part 1 + name, 4 big-endian + bytes."""
-        pieces = []
-        for name in sorted(parts):
-            data = parts[name]
-            pieces += [bytes([len(name)]), name.encode("ascii"), len(data).to_bytes(4), data]
-        return self._compressor.compress(b"".join(pieces))
+        """Return `parts` as one zstd frame.
+
+        In it: 4 big-endian bytes of length, a JSON object {name: length of part} of that length,
+        and the parts in the object's order.
+        """
+        lengths = orjson.dumps({name: len(data) for name, data in parts.items()})
+        return self._compressor.compress(
+            b"".join((len(lengths).to_bytes(4), lengths, *parts.values()))
+        )
 
 
 def unpack(packed: bytes) -> dict[str, bytes]:
@@ -81,14 +91,18 @@ def unpack(packed: bytes) -> dict[str, bytes]:
         data = zstandard.ZstdDecompressor().decompress(packed)
     except zstandard.ZstdError as error:
         raise PayloadError(f"no zstd frame: {error}") from error
+    at = 4 + int.from_bytes(data[:4])
     parts: dict[str, bytes] = {}
-    at = 0
-    while at < len(data):
-        name_end = at + 1 + data[at]
-        start = name_end + 4
-        end = start + int.from_bytes(data[name_end:start])
-        if end > len(data):
-            raise PayloadError("a part ends early")
-        parts[data[at + 1 : name_end].decode("ascii", "replace")] = data[start:end]
-        at = end
+    for name, length in _lengths(data[4:at]).items():
+        parts[name] = data[at : at + length]
+        at += length
+    if at != len(data):
+        raise PayloadError(f"{len(data)} bytes, where the parts have {at}")
     return parts
+
+
+def _lengths(index: bytes) -> dict[str, int]:
+    try:
+        return msgspec.json.decode(index, type=dict[str, Annotated[int, msgspec.Meta(ge=0)]])
+    except msgspec.DecodeError as error:
+        raise PayloadError(f"no index of parts: {error}") from error

@@ -41,7 +41,7 @@ class Row:
     """One sealed record with what it commits to, as it is stored."""
 
     sequence: int
-    event_id: str
+    event_id: UUID
     digest: bytes
     type: str
     timestamp: datetime
@@ -183,7 +183,7 @@ def _copy_records(cursor: psycopg.Cursor[Any], rows: Sequence[Row]) -> None:
             copy.write_row(
                 (
                     row.sequence,
-                    UUID(row.event_id),
+                    row.event_id,
                     row.type,
                     row.timestamp,
                     row.recorded_at,
@@ -216,7 +216,7 @@ def _copy_event_keys(cursor: psycopg.Cursor[Any], rows: Sequence[Row]) -> None:
     with cursor.copy(QUERIES["copy_event_keys"]) as copy:
         copy.set_types(["uuid", "bytea", "int8"])
         for row in rows:
-            copy.write_row((UUID(row.event_id), row.digest, row.sequence))
+            copy.write_row((row.event_id, row.digest, row.sequence))
 
 
 class Reader:

@@ -156,7 +156,7 @@ class _Known:
 
     revision: int
     state: State
-    lane: str
+    lane: Lane
 
 
 class Ingest:
@@ -199,7 +199,8 @@ class Ingest:
         ids = sorted({arrival.item.item_id for arrival in arrivals})
         cursor.execute(QUERIES["lock_items"], {"items": ids})
         found = {
-            row[0]: _Known(revision=row[1], state=State(row[2]), lane=row[3]) for row in cursor
+            row[0]: _Known(revision=row[1], state=State(row[2]), lane=Lane(row[4]))
+            for row in cursor
         }
         known = {item_id: (one.revision, one.state) for item_id, one in found.items()}
         digests = _digests(cursor, [one for one in arrivals if one.item.item_id in known])
@@ -244,7 +245,7 @@ class Ingest:
     def _revision(self, item: ReviewItem, known: _Known) -> dict[str, Any]:
         target = item.change.target
         # The lane can only rise: a pipeline must not talk its way out of the critical one.
-        lane = self._lane(item) if known.lane == Lane.ORDINARY else Lane.CRITICAL
+        lane = self._lane(item) if known.lane is Lane.ORDINARY else Lane.CRITICAL
         return {
             "item": item.item_id,
             "revision": item.revision,

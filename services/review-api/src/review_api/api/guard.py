@@ -49,18 +49,18 @@ def needs(
 class GuardedRoute(APIRoute):
     """A route that nobody passes without the permission it declares."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    @property
+    def permission(self) -> Permission:
+        """Return what the route declares."""
         declared = (self.openapi_extra or {}).get(PERMISSION)
         if declared is None:
             raise UnguardedRouteError(f"{self.methods} {self.path} declares no permission")
-        self.permission = Permission(declared)
+        return Permission(declared)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler behind the guard."""
-        extra = self.openapi_extra or {}
-        permission = Permission(extra[PERMISSION])
-        deferred = extra.get(_DEFERRED, False)
+        permission = self.permission
+        deferred = (self.openapi_extra or {}).get(_DEFERRED, False)
         # A route of the hot path takes the request and nothing else: no dependencies to solve.
         inner = self.endpoint if deferred else super().get_route_handler()
 
