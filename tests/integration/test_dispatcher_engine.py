@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,6 +119,26 @@ def test_a_commit_that_lands_late_is_waited_for(proxied: tuple[Lab, Proxy]) -> N
     lab.run_until(lambda: lab.state("a") == "APPLIED")
     assert lab.faq.effects() == [("a", "new")]
     assert lab.told("a") == ["UNKNOWN", "UNKNOWN", "APPLIED"]
+
+
+def test_a_commit_that_lands_while_its_record_is_waited_for_is_recognised(
+    proxied: tuple[Lab, Proxy],
+) -> None:
+    """Keys are looked for after the lock: before it, our own write would look like a conflict."""
+    lab, proxy = proxied
+    lab.accept(lab.desk.approve("a", '"new"', '""'))
+    proxy.lose = "hold"
+    lab.engine.step()
+    again = threading.Thread(target=lab.engine.step)
+    again.start()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while lab.faq.run(waiting) == [(0,)] and again.is_alive():
+        pass
+    proxy.release()
+    again.join()
+    lab.steps()
+    assert lab.told("a")[-1] == "APPLIED"
+    assert lab.faq.effects() == [("a", "new")]
 
 
 def test_a_target_that_is_away_is_tried_again_and_written_once(

@@ -105,9 +105,11 @@ def test_a_signal_stops_the_foreground_and_leaves_nothing(
     command = [sys.executable, "-m", "placet.main", "up", "--roles", ",".join(SERVERS)]
     environment = {**os.environ, "PLACET_HOME": str(stack.home.folder)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as up:
-        until(stack.running)
-        up.send_signal(number)
-        _, said = up.communicate(timeout=60)
+        try:
+            until(lambda: stack.running() or up.poll() is not None, 90)
+        finally:
+            up.send_signal(number)
+            _, said = up.communicate(timeout=60)
     assert "Stopped" in said
     assert not stack.running()
     assert leftovers.find(stack.home.stack_id or "") == []

@@ -2,7 +2,6 @@ import contextlib
 import hashlib
 import json
 import re
-from dataclasses import replace as changed
 
 import pytest
 import rfc8785
@@ -194,4 +193,4 @@ def test_another_salt_is_another_commitment() -> None:
     one = draft(control(1), received=b"x" * 20, origin=ORIGIN, salt=SALT)
     two = draft(control(1), received=b"x" * 20, origin=ORIGIN, salt=bytes(32))
     assert one.fields["payload_commitment"] != two.fields["payload_commitment"]
-    assert changed(one, salt=two.salt, fields=two.fields) == two
+    assert replace(one, salt=two.salt, fields=two.fields) == two

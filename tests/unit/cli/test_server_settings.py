@@ -1,5 +1,6 @@
 """Command lines and settings of the servers, without starting them."""
 
+import uuid
 from pathlib import Path
 
 from contract.topics import TOPICS
@@ -19,6 +20,11 @@ def test_broker_listens_on_loopback_only() -> None:
     listeners = properties()["listeners"]
     assert listeners == "PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093"
     assert properties()["advertised.listeners"] == "PLAINTEXT://127.0.0.1:19092"
+
+
+def test_a_cluster_id_never_looks_like_an_option() -> None:
+    drawn = iter([uuid.UUID(bytes=b"\xf8" + bytes(15)), uuid.UUID(bytes=bytes(16))])
+    assert kafka.cluster_id(lambda: next(drawn)) == "A" * 22
 
 
 def test_broker_is_its_own_controller_and_makes_no_topics_by_itself() -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +89,21 @@ def load(folder: Path) -> Broker:
     ports = kept_ports(folder / "ports.json", ("broker", "controller"))
     identity = folder / "server.json"
     if not identity.exists():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        write_atomically(identity, json.dumps({"cluster_id": cluster}) + "\n")
+        write_atomically(identity, json.dumps({"cluster_id": cluster_id()}) + "\n")
     return Broker(
         folder=folder,
         port=ports["broker"],
         controller_port=ports["controller"],
         cluster_id=json.loads(identity.read_text("utf-8"))["cluster_id"],
     )
+
+
+def cluster_id(draw: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
+    """A new cluster id in Kafka's form; as Kafka's own, never one that looks like an option."""
+    while True:
+        text = base64.urlsafe_b64encode(draw().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def server_properties(broker: Broker) -> str:

@@ -11,11 +11,12 @@ What Kafka is told afterwards is only for people who look at lag.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from audit_sink.payload import SALT_SIZE, Packer
@@ -82,8 +83,7 @@ class Letters(Protocol):
         """Make dead letters durable, or raise UnavailableError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
     """A record of Kafka with the draft of what it becomes in the log."""
 
     record: Record
@@ -156,7 +156,9 @@ class Appender:
         made = draft(event, received=received, origin=record.origin, salt=salt)
         if isinstance(event, ReviewDecision):
             # Not the digest it claims: an altered statement under a copied digest is no duplicate.
-            return replace(made, digest=self._digester.of_bytes(made.parts["statement"]))
+            return msgspec.structs.replace(
+                made, digest=self._digester.of_bytes(made.parts["statement"])
+            )
         return made
 
     def _insert(self, transaction: Transaction, new: Sequence[_Read]) -> int:

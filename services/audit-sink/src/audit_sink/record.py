@@ -15,7 +15,6 @@ payload part, still hold what was said.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -71,9 +70,11 @@ Fact: TypeAlias = ReviewItem | ReviewDecision | WriteBack | DeadLetter | ReviewA
 """What the log is made of: every event but a pipeline's own `ModelOutput`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """Everything about a record but its place in the log and the time of its sealing."""
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a record but its place in the log and the time of its sealing.
+
+    A msgspec struct, as events are: made for every event, it costs a fifth of a frozen dataclass.
+    """
 
     event_id: str
     digest: bytes
@@ -213,22 +214,25 @@ def _said(event: Fact) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _proposed(event: ReviewItem) -> tuple[dict[str, Any], dict[str, bytes]]:
-    model = event.model
+    model, model_digest = _model(
+        event.model.name,
+        event.model.version,
+        event.model.hash,
+        tuple(sorted(event.model.config.items())),
+    )
     fields = {
         "item_id": event.item_id,
         "revision": event.revision,
         "user_id_token": event.user_id_token,
         "target": _target(event.change),
-        "model": _model_digest(
-            model.name, model.version, model.hash, tuple(sorted(model.config.items()))
-        ),
+        "model": model_digest,
     }
     parts = {
         "prompt": event.prompt.encode(),
         "output": event.output.encode(),
         "retrieval": sorted_json(msgspec.to_builtins(event.retrieval)),
         "diff": sorted_json(event.change.fields),
-        "model": sorted_json(msgspec.to_builtins(model)),
+        "model": model,
         "divergence": sorted_json(msgspec.to_builtins(event.divergence)),
     }
     if event.evidence:
@@ -294,9 +298,10 @@ def _target(event: Any) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1024)
-def _model_digest(
+def _model(
     name: str, version: str, weights: str | None, config: tuple[tuple[str, str], ...]
-) -> str:
-    """Return the SHA-256, in hex, of the model as canonical JSON: its part `model`, unsalted."""
+) -> tuple[bytes, str]:
+    """Return the model as canonical JSON, a part, and the unsalted SHA-256 of it, a field."""
     model = Model(name=name, version=version, hash=weights, config=dict(config))
-    return hashlib.sha256(sorted_json(msgspec.to_builtins(model))).hexdigest()
+    text = sorted_json(msgspec.to_builtins(model))
+    return text, hashlib.sha256(text).hexdigest()

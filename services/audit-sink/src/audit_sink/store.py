@@ -6,12 +6,12 @@ know what an event says and what a tree is.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from audit_sink.queries import QUERIES
@@ -36,9 +36,8 @@ class LogDamagedError(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One sealed record with what it commits to, as it is stored."""
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One sealed record with what it commits to, as it is stored (a struct: see `record.Draft`)."""
 
     sequence: int
     event_id: UUID

@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 import orjson
+import psycopg
 
 from contract.statement import timestamp_text
 from review_api.policy import Lane
@@ -155,7 +156,14 @@ class Listing:
     async def page(self, wanted: Filter) -> Page:
         """Return one page. Costs what it shows, however long the queue is."""
         statement, values = page(wanted)
-        rows = await self._store.all(statement, values)
+        try:
+            rows = await self._store.all(statement, values)
+        except ProblemError as error:
+            if wanted.words and isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+                raise ProblemError(
+                    Code.SEARCH_TOO_BROAD, "Too many items hold these words."
+                ) from error
+            raise
         shown: Sequence[Row] = rows[: wanted.limit]
         more = len(rows) > wanted.limit
         return Page(rows=list(shown), next=_cursor(shown[-1], wanted.sort.name) if more else None)

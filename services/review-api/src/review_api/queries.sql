@@ -10,41 +10,100 @@ SELECT account.account_id, account.person_id, account.username, person.name, acc
  WHERE session.token_hash = %(token)s AND session.expires_at > now()
    AND account.disabled_at IS NULL
 
--- name: decision_context
--- All that a decision needs, in one round trip: who, what, what was seen, an answer given before.
-SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
-       clock_timestamp() AS now,
+-- name: decision_contexts
+-- All that decisions need, in one round trip: who, what, what was seen, an answer given before.
+SELECT asked.n, account.account_id, account.person_id, account.username, person.name,
+       account.roles, clock_timestamp() AS now,
        item.revision, item.state, item.lane, item.policy_version, item.decisions, item.version,
        item.instance, item.identifier,
        item_revision.event,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at,
        idempotency.request_digest, idempotency.status, idempotency.body
-  FROM review.session
+  FROM json_to_recordset(%(asked)s::json) AS asked (n integer, token text, item uuid, key text)
+  JOIN review.session ON session.token_hash = decode(asked.token, 'hex')
   JOIN review.account USING (account_id)
   JOIN review.person USING (person_id)
-  LEFT JOIN review.item ON item.item_id = %(item)s
+  LEFT JOIN review.item ON item.item_id = asked.item
   LEFT JOIN review.item_revision
          ON item_revision.item_id = item.item_id AND item_revision.revision = item.revision
   LEFT JOIN review.baseline
          ON baseline.instance = item.instance AND baseline.identifier = item.identifier
   LEFT JOIN review.idempotency
-         ON idempotency.person_id = account.person_id AND idempotency.key = %(key)s
- WHERE session.token_hash = %(token)s AND session.expires_at > now()
-   AND account.disabled_at IS NULL
+         ON idempotency.person_id = account.person_id AND idempotency.key = asked.key
+ WHERE session.expires_at > now() AND account.disabled_at IS NULL
 
 -- name: decide
-SELECT review.decide(
-    %(item)s::uuid, %(version)s::integer, %(state)s::text, %(lane)s::text,
-    %(policy_version)s::text,
-    %(decision)s::uuid, %(ordinal)s::integer, %(revision)s::integer, %(action)s::text,
-    %(person)s::uuid, %(actor)s::uuid, %(name)s::text, %(role)s::text, %(reason_code)s::text,
-    %(at)s::timestamptz, %(not_before)s::timestamptz,
-    %(statement)s::text, %(key_id)s::text, %(signature)s::bytea,
-    %(record_key)s::bytea, %(draws)s::boolean, %(payload)s::bytea, %(headers)s::bytea,
-    %(write_backs)s::uuid[], %(steps)s::text[],
-    %(key)s::text, %(request_digest)s::bytea, %(body)s::bytea,
-    %(outcome_id)s::uuid, %(outcome_key)s::bytea, %(outcome)s::bytea, %(outcome_headers)s::bytea)
+-- Decisions, whole: state, ordinals, decision, its write-backs, the answer under its key, and the
+-- event, held until the hold is over. Answers with the ones that were taken; an item that is not at
+-- the version that was read is left as it is, and of two orders for one item the first wins.
+-- Locks are taken in one order by everybody: items by id, then records by key. The target's ordinal
+-- is drawn under the record's lock and is the last field of the event.
+WITH orders AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(orders)s::json) AS row (
+        n integer, item uuid, version integer, state text, lane text, policy_version text,
+        decision uuid, ordinal integer, revision integer, action text,
+        person uuid, actor uuid, name text, role text, reason_code text,
+        at timestamptz, not_before timestamptz, statement text, key_id text, signature text,
+        record_key text, draws boolean, payload text, headers text, steps json,
+        key text, request_digest text, body text, outcome json)
+), locked AS MATERIALIZED (
+    SELECT item.item_id, item.version
+      FROM orders JOIN review.item ON item.item_id = orders.item
+     ORDER BY item.item_id FOR UPDATE OF item
+), taken AS MATERIALIZED (
+    SELECT DISTINCT ON (orders.item) orders.*, decode(orders.record_key, 'base64') AS record
+      FROM orders JOIN locked ON locked.item_id = orders.item AND locked.version = orders.version
+     ORDER BY orders.item, orders.n
+), moved AS (
+    UPDATE review.item
+       SET state = taken.state, lane = taken.lane, policy_version = taken.policy_version,
+           decisions = taken.ordinal, version = taken.version + 1, changed_at = taken.at,
+           open_decision = taken.decision
+      FROM taken WHERE item.item_id = taken.item
+), counted AS (
+    SELECT record, count(*) AS many FROM taken WHERE draws GROUP BY record
+), drawn AS (
+    INSERT INTO review.target_order AS known (record_key, last)
+    SELECT record, many FROM counted ORDER BY record
+        ON CONFLICT (record_key) DO UPDATE SET last = known.last + excluded.last
+    RETURNING record_key, last
+), numbered AS MATERIALIZED (
+    SELECT taken.*,
+           CASE WHEN draws THEN drawn.last + 1
+                - row_number() OVER (PARTITION BY record, draws ORDER BY n DESC)
+                ELSE 0 END AS drawn
+      FROM taken LEFT JOIN drawn ON drawn.record_key = taken.record
+), decided AS (
+    INSERT INTO review.decision (decision_id, item_id, ordinal, revision, action, person_id,
+                                 actor_id, name, role, reason_code, decided_at, not_before,
+                                 target_ordinal, statement, key_id, signature)
+    SELECT decision, item, ordinal, revision, action, person, actor, name, role, reason_code, at,
+           not_before, drawn, statement, key_id, decode(signature, 'base64')
+      FROM numbered
+), waiting AS (
+    INSERT INTO review.write_back (write_back_id, decision_id, item_id, step, state,
+                                   next_attempt_at, changed_at)
+    SELECT step.write_back_id, decision, item, step.step, 'WAITING', not_before, at
+      FROM numbered, json_to_recordset(steps) AS step (write_back_id uuid, step text)
+), answered AS (
+    INSERT INTO review.idempotency (person_id, key, request_digest, status, body)
+    SELECT person, key, decode(request_digest, 'base64'), 201, convert_to(body, 'UTF8')
+      FROM numbered
+), told AS (
+    INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers, not_before)
+    SELECT decision, 'placet.decisions', record, 'ReviewDecision',
+           decode(payload, 'base64') || review.avro_long(drawn), convert_to(headers, 'UTF8'),
+           not_before
+      FROM numbered
+    UNION ALL
+    SELECT outcome.id, 'placet.outcomes', convert_to(outcome.key, 'UTF8'), 'Outcome',
+           convert_to(outcome.payload, 'UTF8'), convert_to(outcome.headers, 'UTF8'), not_before
+      FROM numbered, json_to_record(outcome)
+           AS outcome (id uuid, key text, payload text, headers text)
+     WHERE outcome IS NOT NULL
+)
+SELECT n, drawn FROM numbered
 
 -- name: take_back_context
 SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
@@ -78,8 +137,8 @@ SELECT decision_id, action, name, decided_at FROM review.decision
 SELECT item.item_id, item.source, item.external_id, item.revision, item.state, item.lane,
        item.policy_version, item.system, item.instance, item.identifier, item.risk,
        item.divergence, nullif(item.due_at, 'infinity') AS due_at, item.created_at,
-       item.correlation_id, item.version, item.open_decision,
-       item_revision.event, item_revision.title,
+       item.correlation_id, item.decisions, item.version, item.open_decision,
+       item_revision.event, item_revision.title, item_revision.received_at,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at, clock_timestamp() AS now
   FROM review.item

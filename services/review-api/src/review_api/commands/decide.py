@@ -2,14 +2,17 @@
 
 Two round trips. The first reads all that the decision rests on (who, what, what was seen, an answer
 already given under this key). Then everything is checked on values (`judgement`), and the statement
-is signed. The second is one function in the database that does all or nothing. Between the two the
-item may move: the function then does nothing, and the whole is done again from the first round
-trip, which finds out what happened. A lost answer is found out the same way.
+is signed. The second is one statement that does all or nothing. Between the two the item may move:
+the statement then leaves it alone, and the whole is done again from the first round trip, which
+finds out what happened. A lost answer is found out the same way. People who decide at the same time
+share both round trips (`together`).
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,10 +30,14 @@ from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.review import State
 from review_api.store import Actor, Row, Store, actor_of, baseline_of
+from review_api.together import Together
 
 _TRIES: Final = 4
+_MOST: Final = 64
+_AT_ONCE: Final = 2
 _SHORT: Final = timedelta(seconds=1)
 
+Asked = Mapping[str, Any]
 Admit = Callable[[Actor | None], Actor]
 """The choke point: returns the actor, or raises ProblemError where they may not."""
 
@@ -64,6 +71,8 @@ class Decide:
         self._judge = judge
         self._policy_version = policy_version
         self._running: set[tuple[UUID, str]] = set()
+        self._read = _together(store, "decision_contexts", "asked")
+        self._write = _together(store, "decide", "orders")
 
     async def __call__(self, session: bytes, admit: Admit, key: str, order: Order) -> Answer:
         """Carry `order` out. On return it is durable, or was already.
@@ -72,9 +81,9 @@ class Decide:
             ProblemError: refused; nothing changed.
         """
         digest = order.digest(self._digester)
-        asked = {"token": session, "item": order.item_id, "key": key}
+        asked = {"token": session.hex(), "item": str(order.item_id), "key": key}
         for _ in range(_TRIES):
-            row = await self._store.one("decision_context", asked)
+            row = await self._read(asked)
             actor = admit(None if row is None else actor_of(row))
             assert row is not None  # admit refuses nobody
             if row["body"] is not None:
@@ -82,7 +91,7 @@ class Decide:
             verdict = await self._judged(order, row)
             body = body_of(verdict)
             values = self._values(order, actor, verdict, row["version"])
-            values |= {"key": key, "request_digest": digest, "body": body}
+            values |= {"key": key, "request_digest": _base64(digest), "body": body.decode()}
             if await self._written((actor.person_id, key), values):
                 if verdict.not_before - verdict.at < _SHORT:
                     self._hint()
@@ -114,13 +123,13 @@ class Decide:
             state=error.state.value,
         )
 
-    async def _written(self, running: tuple[UUID, str], values: Mapping[str, Any]) -> bool:
+    async def _written(self, running: tuple[UUID, str], values: Asked) -> bool:
         """Commit. False: something moved in between, or the answer was lost; look again."""
         if running in self._running:
             raise ProblemError(Code.KEY_IN_USE, "Nothing is decided twice.", retry_after=1)
         self._running.add(running)
         try:
-            written = await self._store.one("decide", values)
+            return await self._write(values) is not None
         except psycopg.errors.UniqueViolation:
             return False  # the same key or ordinal, a moment earlier
         except ProblemError as error:
@@ -129,7 +138,6 @@ class Decide:
             raise
         finally:
             self._running.discard(running)
-        return written is not None and written["decide"] is not None
 
     def _signed(self, order: Order, actor: Actor, verdict: Verdict) -> Signed:
         item = verdict.item
@@ -159,42 +167,47 @@ class Decide:
         )
 
     def _values(self, order: Order, actor: Actor, verdict: Verdict, version: int) -> dict[str, Any]:
+        """Return the columns of query `decide`, as JSON takes them: bytes in base64."""
         signed = self._signed(order, actor, verdict)
-        outcome = _outcome(order, verdict)
-        told = None if outcome is None else outcome.row()
         return {
-            "item": order.item_id,
+            "item": verdict.item.item_id,
             "version": version,
-            "state": verdict.state.value,
-            "lane": verdict.lane.value,
+            "state": verdict.state,
+            "lane": verdict.lane,
             "policy_version": self._policy_version,
             "decision": verdict.decision,
             "ordinal": verdict.ordinal,
             "revision": order.revision,
-            "action": verdict.action.value,
+            "action": verdict.action,
             "person": actor.person_id,
             "actor": actor.account_id,
             "name": actor.name,
-            "role": deciding_role(actor).value,
+            "role": deciding_role(actor),
             "reason_code": order.reason_code,
             "at": verdict.at,
             "not_before": verdict.not_before,
             "statement": signed.text,
             "key_id": signed.key_id,
-            "signature": signed.signature,
-            "record_key": signed.record_key,
+            "signature": _base64(signed.signature),
+            "record_key": _base64(signed.record_key),
             "draws": bool(verdict.steps),
-            "payload": signed.payload[:-1],  # the ordinal, one byte while 0, is appended there
-            "headers": signed.headers,
-            # As array literals: ids and our own step names need no quoting, and adapting lists
-            # costs more than all other values together.
-            "write_backs": f"{{{','.join(step.write_back_id for step in verdict.steps)}}}",
-            "steps": f"{{{','.join(step.step for step in verdict.steps)}}}",
-            "outcome_id": None if told is None else told.id,
-            "outcome_key": None if told is None else told.key,
-            "outcome": None if told is None else told.payload,
-            "outcome_headers": None if told is None else told.headers,
+            # The ordinal, one byte while it is 0, is appended where it is drawn.
+            "payload": _base64(signed.payload[:-1]),
+            "headers": signed.headers.decode(),
+            "steps": [
+                {"write_back_id": step.write_back_id, "step": step.step} for step in verdict.steps
+            ],
+            "outcome": _outcome(order, verdict),
         }
+
+
+def _together(store: Store, query: str, column: str) -> Together[Asked, Row | None]:
+    ask = partial(store.many, query, column)
+    return Together(ask, at_once=_AT_ONCE, most=_MOST, alone_after=psycopg.DatabaseError)
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode()
 
 
 def _stored(row: Row, digest: bytes) -> Answer:
@@ -218,11 +231,11 @@ def _context(row: Row) -> Context:
     )
 
 
-def _outcome(order: Order, verdict: Verdict) -> Outcome | None:
+def _outcome(order: Order, verdict: Verdict) -> dict[str, str] | None:
     if verdict.state not in review.TOLD:
         return None
     item = verdict.item
-    return Outcome(
+    row = Outcome(
         item_id=item.item_id,
         source=item.source,
         external_id=item.external_id,
@@ -233,4 +246,10 @@ def _outcome(order: Order, verdict: Verdict) -> Outcome | None:
         reason_code=order.reason_code,
         at=verdict.at,
         cause=verdict.decision,
-    )
+    ).row()
+    return {
+        "id": row.id,
+        "key": row.key.decode(),
+        "payload": row.payload.decode(),
+        "headers": row.headers.decode(),
+    }

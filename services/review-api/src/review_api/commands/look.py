@@ -97,7 +97,7 @@ class Look:
             baseline=reading.baseline,
             stale=reading.stale,
             seen_digest=seen_digest(item, reading.baseline, self._digester),
-            history=await self._history(item_id, item.source),
+            history=await self._history(row, item),
             decision=None if open_decision is None else await self.decision(open_decision),
             now=row["now"],
         )
@@ -127,17 +127,20 @@ class Look:
         write_backs = await self._store.all("write_backs", {"decision": decision_id})
         return Decision(row=row, write_backs=write_backs)
 
-    async def _history(self, item_id: UUID, source: str) -> list[Past]:
-        item = {"item": item_id}
-        revisions = await self._store.all("item_revisions", item)
-        decisions = await self._store.all("item_decisions", item)
-        events = await self._store.all("item_write_back_events", item)
+    async def _history(self, row: Row, item: ReviewItem) -> list[Past]:
+        """Return everything so far. Most items are looked at before anything has happened."""
+        asked = {"item": row["item_id"]}
+        revisions = [row]
+        if item.revision > 1:
+            revisions = await self._store.all("item_revisions", asked)
         past = [
-            Past(at=row["received_at"], what="PROPOSED", by=source, revision=row["revision"])
-            for row in revisions
+            Past(at=one["received_at"], what="PROPOSED", by=item.source, revision=one["revision"])
+            for one in revisions
         ]
-        past += [_decided(row) for row in decisions]
-        past += [_written(row) for row in events]
+        if row["decisions"]:
+            past += [_decided(one) for one in await self._store.all("item_decisions", asked)]
+            events = await self._store.all("item_write_back_events", asked)
+            past += [_written(one) for one in events]
         return sorted(past, key=lambda one: one.at)
 
 

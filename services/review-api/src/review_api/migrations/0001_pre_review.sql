@@ -44,7 +44,8 @@ CREATE TABLE item_revision (
     event           bytea NOT NULL,               -- the ReviewItem, as it was on the topic
     PRIMARY KEY (item_id, revision)
 );
-CREATE INDEX item_revision_words ON item_revision USING gin (to_tsvector('simple', search));
+CREATE INDEX item_revision_words ON item_revision USING gin (to_tsvector('simple', search))
+    WITH (gin_pending_list_limit = 8192);  -- kB: words are merged in by thousands of items
 
 CREATE TABLE decision (
     decision_id     uuid PRIMARY KEY,

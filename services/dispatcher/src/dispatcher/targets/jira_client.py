@@ -1,0 +1,305 @@
+"""Sessions with one Jira site: the `jira` library's client, with everything clever switched off.
+
+Owns what may leave this process and how its answer is taken: one origin only (a redirect is never
+followed, and the transport refuses any other host whatever asks for it), one try only, exact
+statuses, JSON parsed here (the library logs a whole body that it cannot parse), bounded size and
+time. Every failure is an outcome (`jira_errors`); which of them may have happened after the request
+left is decided here. Refuses to know what is read and written.
+
+The library's own retries, redirects, error parsing (it raises TypeError on some bodies) and
+Resource objects are not used: its client signs in and addresses, `requests.Session.request` sends.
+"""
+
+import json
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from jira import JIRA
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from dispatcher.targets.jira_errors import Answer, after_write, is_unavailable, outcome_of
+from dispatcher.targets.jira_secret import Secret
+from dispatcher.writeback import Code, Refused, Unavailable, Unknown
+
+_CONNECT: Final = 10.0
+_MOST_BYTES: Final = 32 * 1024 * 1024
+_CHUNK: Final = 65_536
+_DELAYS: Final = (60.0, 300.0, 900.0)
+"""Seconds without an attempt after each refused login: Jira locks accounts out."""
+
+
+class ReadFailedError(Exception):
+    """A request that changes nothing was not answered as expected. Nothing was written."""
+
+    def __init__(self, outcome: Refused | Unavailable, status: int | None = None) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+        self.status = status
+
+
+class WriteFailedError(Exception):
+    """A write was not answered by the one status that says done.
+
+    `maybe_unavailable`: Jira said 503; true exactly if the effect is not there.
+    """
+
+    def __init__(
+        self, outcome: Refused | Unavailable | Unknown, maybe_unavailable: Unavailable | None = None
+    ) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+        self.maybe_unavailable = maybe_unavailable
+
+
+Outcome = Refused | Unavailable | Unknown
+Heard = Callable[[Outcome | None], None]
+_Failure = TypeVar("_Failure", bound=Outcome)
+
+
+class Client:
+    """One session, used by one thread at a time."""
+
+    def __init__(
+        self, url: str, secret: Secret, version: str, limit: float, heard: Heard = lambda _: None
+    ) -> None:
+        """`heard` is told how each request ended: None, or the outcome."""
+        self._heard = heard
+        self._library = JIRA(
+            server=url,
+            basic_auth=None if secret.email is None else (secret.email, secret.token),
+            token_auth=secret.token if secret.email is None else None,
+            options={"rest_api_version": version, "check_update": False},
+            max_retries=0,
+            get_server_info=False,
+            logging=False,
+        )
+        self._session = self._library._session  # noqa: SLF001 -- it has no public door
+        self._limit = limit
+        guard = _Guard(url, limit)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, guard)
+
+    def close(self) -> None:
+        self._library.close()
+
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON that answers a GET.
+
+        Raises:
+            ReadFailedError: there is none.
+        """
+        try:
+            answer = self._request("GET", path, parameters=parameters)
+        except requests.RequestException as error:
+            raise ReadFailedError(self._failed(_away(error))) from None
+        if answer.status != requests.codes.ok or not answer.is_json:
+            raise ReadFailedError(self._failed(outcome_of(answer)), answer.status)
+        self._heard(None)
+        return answer.body
+
+    def write(self, method: str, path: str, body: bytes, *, done: int,
+              fields: Mapping[str, Any] | None = None) -> Answer:  # fmt: skip
+        """Send a write, once. `done`: the status that says that it was done; no other does.
+
+        Raises:
+            WriteFailedError: with Unknown wherever it may have been done all the same.
+        """
+        try:
+            answer = self._request(method, path, body=body)
+        except requests.RequestException as error:
+            raise WriteFailedError(_away(error) if _not_sent(error) else _lost(error)) from None
+        if answer.status != done:
+            plain, failed = outcome_of(answer, fields), after_write(answer, fields)
+            maybe = isinstance(plain, Unavailable) and is_unavailable(answer)
+            raise WriteFailedError(
+                self._failed(failed), plain if maybe and isinstance(plain, Unavailable) else None
+            )
+        self._heard(None)
+        return answer
+
+    def _failed(self, outcome: _Failure) -> _Failure:
+        self._heard(outcome)
+        return outcome
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        # Not the library's own `request`: that is where it retries and parses errors.
+        response = requests.Session.request(
+            self._session,
+            method,
+            self._library._get_url(path),  # noqa: SLF001
+            params=parameters,
+            data=body,
+            timeout=(min(_CONNECT, self._limit), self._limit),
+            allow_redirects=False,
+        )
+        value, is_json = _parsed(response)
+        return Answer(
+            status=response.status_code, headers=response.headers, body=value, is_json=is_json
+        )
+
+
+def _parsed(response: requests.Response) -> tuple[Any, bool]:
+    if "json" not in response.headers.get("Content-Type", ""):
+        return None, False
+    try:
+        return json.loads(response.content), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _cause(error: requests.RequestException) -> Any:
+    return getattr(error.args[0] if error.args else None, "reason", None)
+
+
+def _not_sent(error: requests.RequestException) -> bool:
+    """Tell whether it is certain that no byte of the request reached Jira."""
+    cause = _cause(error)
+    certificate = any(isinstance(one, ssl.SSLCertVerificationError)
+                      for one in getattr(cause, "args", ()))  # fmt: skip
+    return (
+        certificate
+        or isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL)
+        or isinstance(cause, NewConnectionError | ConnectTimeoutError)
+    )
+
+
+def _lost(error: requests.RequestException) -> Unknown:
+    slow = isinstance(error, requests.Timeout)
+    code = Code.TIMEOUT if slow else Code.COMMIT_ANSWER_LOST
+    return Unknown(code=code, detail=f"no answer to a write: {type(error).__name__}")
+
+
+def _away(error: requests.RequestException) -> Unavailable:
+    """Return why there is no answer. The words are ours: Jira's could hold anything."""
+    name = type(_cause(error) or error).__name__
+    if isinstance(error, requests.exceptions.SSLError):
+        return Unavailable(
+            code=Code.TARGET_AWAY, detail=f"TLS failed, the certificate does not do: {name}",
+            whole_target=True,
+        )  # fmt: skip
+    slow = isinstance(error, requests.Timeout)
+    code = Code.TIMEOUT if slow else Code.TARGET_AWAY
+    return Unavailable(code=code, detail=f"no answer: {name}", whole_target=True)
+
+
+class _Guard(HTTPAdapter):
+    """The transport: one origin, and an answer whole within time and size, or none."""
+
+    def __init__(self, url: str, limit: float) -> None:
+        super().__init__(max_retries=0)
+        self._origin = _origin(url)
+        self._limit = limit
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        if _origin(request.url or "") != self._origin:
+            raise requests.exceptions.InvalidURL("not the configured Jira")
+        deadline = time.monotonic() + self._limit
+        response = super().send(request, *args, **{**kwargs, "stream": True})
+        content = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            content += chunk
+            if len(content) > _MOST_BYTES or time.monotonic() > deadline:
+                response.close()
+                raise requests.exceptions.ReadTimeout("the answer does not end")
+        response._content = bytes(content)  # noqa: SLF001 -- as Response.content does
+        return response
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or default
+
+
+class Clients:
+    """The sessions with a site: as many as are needed at once, kept for the next.
+
+    Owns the pause after a refused login: nobody signs in again with a secret that was refused,
+    until the secret file changes or the pause is over. Thread safe.
+    """
+
+    def __init__(self, url: str, secret: Callable[[], Secret], limit: float) -> None:
+        """`secret()` returns the Secret now in the file, or raises ReadFailedError."""
+        self._url = url
+        self._secret = secret
+        self._limit = limit
+        self._idle: queue.LifoQueue[tuple[str, Secret, Client]] = queue.LifoQueue()
+        self._lock = threading.Lock()
+        self._refused: tuple[Secret, int, float, Unavailable] | None = None
+
+    @contextmanager
+    def borrow(self, version: str) -> Iterator[Client]:
+        """Lend a client for API `version`.
+
+        Raises:
+            ReadFailedError: the secret cannot be read, or was refused a moment ago.
+        """
+        secret = self._secret()
+        self._check(secret)
+        client = self._take(version, secret)
+        try:
+            yield client
+        finally:
+            self._idle.put((version, secret, client))
+
+    def _take(self, version: str, secret: Secret) -> Client:
+        while True:
+            try:
+                kept, known, client = self._idle.get_nowait()
+            except queue.Empty:
+                heard = partial(self._note, secret)
+                return Client(self._url, secret, version, self._limit, heard)
+            if (kept, known) == (version, secret):
+                return client
+            client.close()
+
+    def _check(self, secret: Secret) -> None:
+        with self._lock:
+            if self._refused is None:
+                return
+            refused, _, until, outcome = self._refused
+        left = until - time.monotonic()
+        if refused == secret and left > 0:
+            raise ReadFailedError(
+                Unavailable(
+                    code=outcome.code, detail=outcome.detail, retry_after=left, whole_target=True
+                )
+            )
+
+    def _note(self, secret: Secret, outcome: Outcome | None) -> None:
+        refused = isinstance(outcome, Unavailable) and outcome.code is Code.LOGIN_REFUSED
+        if outcome is not None and not refused:
+            return
+        with self._lock:
+            if not isinstance(outcome, Unavailable):
+                self._refused = None
+                return
+            times = 0
+            if self._refused is not None and self._refused[0] == secret:
+                times = self._refused[1]
+            pause = _DELAYS[min(times, len(_DELAYS) - 1)]
+            self._refused = (secret, times + 1, time.monotonic() + pause, outcome)
+
+    def close(self) -> None:
+        """End every idle session. Safe to call twice."""
+        while True:
+            try:
+                self._idle.get_nowait()[2].close()
+            except queue.Empty:
+                return

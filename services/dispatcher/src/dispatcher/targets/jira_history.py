@@ -1,0 +1,103 @@
+"""Whose hand was on an issue's fields, and when: what the changelog says about one write. Pure.
+
+Jira's edit is not conditional, so somebody's edit that lands between our reading and our writing is
+overwritten. The changelog is what tells: our entry carries the write-back's id (`historyMetadata`),
+and an edit of the same field before it, which we had not read, is one that we overwrote.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from dispatcher.targets.jira_fields import Field
+
+METADATA_TYPE: Final = "placet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One edit: by whom, of which fields, and for which write-back, if it was ours."""
+
+    id: str
+    author: str
+    write_back_id: str | None
+    fields: frozenset[str]
+
+
+def metadata(write_back_id: str, decision_id: str) -> dict[str, Any]:
+    """Return what an edit of ours says of itself in the changelog."""
+    extra = {"write_back_id": write_back_id, "decision_id": decision_id}
+    return {"type": METADATA_TYPE, "description": "Placet", "extraData": extra}
+
+
+def entries(
+    histories: Sequence[Mapping[str, Any]], fields: Mapping[str, Field], *, cloud: bool
+) -> tuple[Entry, ...]:
+    """Return an issue's histories, oldest first (Cloud gives the newest hundred, newest first).
+
+    Raises:
+        KeyError, TypeError, ValueError: they are not of the documented shape.
+    """
+    ordered = list(histories)[::-1] if cloud else list(histories)
+    ordered.sort(key=lambda one: datetime.fromisoformat(one["created"]))
+    return tuple(_entry(one, fields, cloud=cloud) for one in ordered)
+
+
+def _entry(history: Mapping[str, Any], fields: Mapping[str, Field], *, cloud: bool) -> Entry:
+    extra = (history.get("historyMetadata") or {}).get("extraData") or {}
+    touched: set[str] = set()
+    for item in history["items"]:
+        identity = item.get("fieldId")
+        if identity is not None:
+            touched.add(identity)
+        else:  # older Data Centers give the field's name alone
+            touched |= {f.id for f in fields.values() if item["field"] in (f.id, f.name)}
+    author = history.get("author") or {}  # a deleted account has none
+    return Entry(
+        id=str(history["id"]),
+        author=str(author.get("accountId" if cloud else "name")),
+        write_back_id=extra.get("write_back_id"),
+        fields=frozenset(touched),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """By field: `overwritten` by us without our having read it; `later` edited by others."""
+
+    found: bool
+    overwritten: frozenset[str]
+    later: frozenset[str]
+
+
+def judge(
+    history: Sequence[Entry],
+    names: Collection[str],
+    *,
+    write_back_id: str,
+    me: str,
+    since: str | None,
+) -> Verdict:
+    """Say what happened around a write-back's edit. `since`: the last entry that was read before it.
+
+    An entry of ours without metadata (a Jira that drops it) is known by its author. A write-back
+    that changed nothing has no entry. Where an older hundred hides `since`, what is there counts.
+    """
+    known = [one.id for one in history]
+    new = history[known.index(since) + 1 :] if since in known else history
+    ours = [one.write_back_id == write_back_id for one in new]
+    found = any(ours)
+    if not found and since is not None:
+        ours = [one.author == me and one.write_back_id is None for one in new]
+    overwritten, later = set(), set()
+    for name in names:
+        touches = [(mine, place) for place, (mine, one) in enumerate(zip(ours, new, strict=True))
+                   if name in one.fields]  # fmt: skip
+        mine = [place for own, place in touches if own]
+        theirs = [place for own, place in touches if not own]
+        if mine and theirs and theirs[0] < mine[-1]:
+            overwritten.add(name)
+        if theirs and (not mine or theirs[-1] > mine[-1]):
+            later.add(name)
+    return Verdict(found=found, overwritten=frozenset(overwritten), later=frozenset(later))
