@@ -83,6 +83,8 @@ def _load(folder: Traversable) -> dict[bytes, tuple[str, Schema]]:
     for avsc in _avsc_files(folder):
         plain = orjson.loads(avsc.read_bytes())
         schemas[_fingerprint_of(plain)] = (plain["name"], _parse(plain))
+    for name, current in READER.items():  # the very same object: `is` tells "nothing to resolve"
+        schemas[_PREFIX[name][2:]] = (name, current)
     return schemas
 
 
@@ -175,7 +177,7 @@ def _read(name: str, writer: Schema, data: bytes, start: int) -> Any:
     source = io.BytesIO(data)
     source.seek(start)
     try:
-        plain = schemaless_reader(source, writer, None if writer == reader else reader)
+        plain = schemaless_reader(source, writer, None if writer is reader else reader)
     except UnicodeDecodeError as error:
         raise CodecError(Reason.BAD_TEXT, f"invalid UTF-8 in a string: {error}") from error
     except (EOFError, IndexError) as error:

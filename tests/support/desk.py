@@ -24,9 +24,13 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 PLACET = str(Path(sys.executable).with_name("placet"))
 COUNT_EFFECTS = """
-CREATE TABLE IF NOT EXISTS effect (id text NOT NULL, answer text, version bigint, at timestamptz DEFAULT clock_timestamp());
+CREATE TABLE IF NOT EXISTS effect (
+    id text NOT NULL, answer text, version bigint, at timestamptz DEFAULT clock_timestamp());
 CREATE OR REPLACE FUNCTION count_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN INSERT INTO effect (id, answer, version) VALUES (NEW.id, NEW.answer, NEW.version); RETURN NEW; END $$;
+BEGIN
+    INSERT INTO effect (id, answer, version) VALUES (NEW.id, NEW.answer, NEW.version);
+    RETURN NEW;
+END $$;
 DROP TRIGGER IF EXISTS count_effect ON faq_answer;
 CREATE TRIGGER count_effect AFTER UPDATE ON faq_answer FOR EACH ROW EXECUTE FUNCTION count_effect();
 """
@@ -184,7 +188,8 @@ class Placet:
     def add_records(self, ids: Sequence[str]) -> None:
         with self.target() as connection:
             connection.cursor().executemany(
-                "INSERT INTO faq_answer (id, question, answer, status, version) VALUES (%s, 'q', '', 'draft', 1)",
+                "INSERT INTO faq_answer (id, question, answer, status, version)"
+                " VALUES (%s, 'q', '', 'draft', 1)",
                 [(one,) for one in ids],
             )
 

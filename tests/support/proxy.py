@@ -62,7 +62,11 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, server:
+        with (
+            contextlib.suppress(OSError, ValueError),
+            client,
+            server,
+        ):  # ValueError: closed while selecting
             while True:
                 ready, _, _ = select.select([client, server], [], [])
                 for source in ready:

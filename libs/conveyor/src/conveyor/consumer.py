@@ -5,6 +5,7 @@ is durable, so a crash anywhere repeats and never loses. Refuses to know what an
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ FindOffsets = Callable[[Sequence[Place]], Mapping[Place, int]]
 """Say where to go on for partitions whose offsets live elsewhere than in Kafka."""
 
 _SESSION_TIMEOUT_MS: Final = 6_000
+_COMMIT_EVERY: Final = 0.2  # seconds: a commit per batch costs the broker as much as the batch
+_POLL: Final = 0.5
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 
@@ -48,14 +51,21 @@ class Consumer:
         handle: Handle,
         parking: Parking,
         batch: int = 500,
+        linger: float = 0.0,
         on_assign: FindOffsets | None = None,
     ) -> None:
-        """Take the wiring. Nothing is read before `run`."""
+        """Take the wiring. Nothing is read before `run`.
+
+        `linger`: seconds to wait for more after a first record, where throughput is worth latency.
+        """
         self._group = group
         self._topics = list(topics)
         self._handle = handle
         self._parking = parking
         self._batch = batch
+        self._linger = linger
+        self._done: dict[Place, int] = {}  # handled, and not committed yet
+        self._committed_at = 0.0
         self._find_offsets = on_assign
         self._pause = _FIRST_PAUSE
         self.assigned = threading.Event()
@@ -71,7 +81,7 @@ class Consumer:
                 "heartbeat.interval.ms": 1_500,
                 "max.poll.interval.ms": 300_000,
                 "fetch.min.bytes": 1,
-                "fetch.wait.max.ms": 100,
+                "fetch.wait.max.ms": 500,
                 "fetch.message.max.bytes": 9_000_000,
                 "log_level": 3,
             }
@@ -88,7 +98,9 @@ class Consumer:
                 batch = self._read()
                 if batch:
                     self._take(batch, stop)
+                self._commit_when_due()
         finally:
+            self._commit()
             with suppress(KafkaException):  # a broker that is away cannot be told good-bye
                 self._client.close()
 
@@ -102,16 +114,17 @@ class Consumer:
         log.info("partitions_assigned", group=self._group, count=len(partitions))
 
     def _revoke(self, _: KafkaConsumer, partitions: list[TopicPartition]) -> None:
+        self._commit()  # the next owner then begins where this one ended
         log.info("partitions_revoked", group=self._group, count=len(partitions))
 
     def _read(self) -> list[Message]:
         """Wait for one message, then take what has already arrived: no latency for throughput."""
-        first = self._client.poll(0.5)
+        first = self._client.poll(_COMMIT_EVERY if self._done else _POLL)
         if first is None:
             return []
         messages = [first]
         if self._batch > 1:
-            messages += self._client.consume(self._batch - 1, 0)
+            messages += self._client.consume(self._batch - 1, self._linger)
         good = []
         for message in messages:
             error = message.error()
@@ -130,7 +143,8 @@ class Consumer:
             self._try_again(batch, error, stop)
             return
         # A crash here repeats the batch; its effects are there already and are recognised.
-        self._commit(batch)
+        for place, offset in _edges(batch, max).items():
+            self._done[place] = offset + 1
         self._pause = _FIRST_PAUSE
         metrics.RECORDS.labels(group=self._group).inc(len(records))
 
@@ -143,14 +157,30 @@ class Consumer:
         stop.wait(min(pause, _LONGEST_PAUSE))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         for (topic, partition), offset in _edges(batch, min).items():
-            with suppress(KafkaException):  # no longer ours: the new owner reads it
-                self._client.seek(TopicPartition(topic, partition, offset))
+            self._seek(TopicPartition(topic, partition, offset))
 
-    def _commit(self, batch: Sequence[Message]) -> None:
+    def _seek(self, place: TopicPartition) -> None:
+        try:
+            self._client.seek(place)
+        except KafkaException:
+            ours = {(one.topic, one.partition) for one in self._client.assignment()}
+            if (place.topic, place.partition) in ours:
+                raise  # going on would pass records whose effect is not there
+            # No longer ours: its new owner begins at the committed offset.
+
+    def _commit_when_due(self) -> None:
+        if self._done and time.monotonic() >= self._committed_at + _COMMIT_EVERY:
+            self._commit()
+
+    def _commit(self) -> None:
+        if not self._done:
+            return
         offsets = [
-            TopicPartition(topic, partition, offset + 1)
-            for (topic, partition), offset in _edges(batch, max).items()
+            TopicPartition(topic, partition, offset)
+            for (topic, partition), offset in self._done.items()
         ]
+        self._done = {}
+        self._committed_at = time.monotonic()
         try:
             self._client.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:

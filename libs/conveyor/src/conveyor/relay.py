@@ -8,6 +8,7 @@ ids collide. NOTIFY is a hint; the poll is the truth.
 """
 
 import threading
+import time
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -25,6 +26,10 @@ log = structlog.get_logger()
 
 _BATCH: Final = 2_000
 _POLL: Final = 1.0
+# Above this rate, small batches cost Kafka and PostgreSQL more than the rows in them: then each
+# drain waits a little for more (measured: docs/adr/0006). Below it, latency counts.
+_BUSY: Final = 100.0  # rows per second
+_WINDOW: Final = 0.02  # seconds
 _LONGEST_PAUSE: Final = 10.0
 
 _CLAIM: LiteralString = """
@@ -91,9 +96,13 @@ class Relay:
 
     def _drain_until(self, connection: psycopg.Connection[Any], stop: threading.Event) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+        began = time.monotonic()
         while not stop.is_set():
-            while self.drain_once(connection) and not stop.is_set():
-                pass
+            while (sent := self.drain_once(connection)) and not stop.is_set():
+                now = time.monotonic()
+                if _BATCH > sent > _BUSY * (now - began):
+                    stop.wait(_WINDOW)
+                began = now
             self._wait(connection)
 
     def drain_once(self, connection: psycopg.Connection[Any]) -> int:

@@ -302,7 +302,9 @@ def _rich(field: Field, plain: Any, *, cloud: bool) -> Any:
         if not isinstance(plain, str):
             raise _wrong(field, "a text")
         return plain
-    document = jira_text.document_of(plain.replace("\r\n", "\n")) if isinstance(plain, str) else plain
+    document = (
+        jira_text.document_of(plain.replace("\r\n", "\n")) if isinstance(plain, str) else plain
+    )
     if len(json.dumps(document, ensure_ascii=False)) > _TEXT_LENGTH:
         raise BadValueError(Code.TOO_LONG, f"{field.id}: {_TEXT_LENGTH} characters fit")
     return document

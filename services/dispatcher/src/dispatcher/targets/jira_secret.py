@@ -44,7 +44,10 @@ def read_secret(path: Path) -> Secret:
     usable = (
         isinstance(found, dict)
         and set(found) in ({"email", "token"}, {"token"})
-        and all(isinstance(one, str) and one.isascii() and one.isprintable() and one for one in found.values())
+        and all(
+            isinstance(one, str) and one.isascii() and one.isprintable() and one
+            for one in found.values()
+        )
         and ":" not in found.get("email", "")
     )
     if not usable:

@@ -1,26 +1,8 @@
-"""SharePoint targets: fields and key in one MERGE, under the ETag that was read before.
+"""SharePoint targets: one list of one site, written to item by item. How: `sharepoint_write`.
 
-Owns the order of steps that makes one effect (law 4) and writes what was approved (law 6):
-
-1. read the item: columns, marker, ETag. The marker is ours, or it is another write's and the
-   item's history has ours: AlreadyApplied, whatever the item looks like now;
-2. compare what the reviewer saw with what is there, field by field: different means Conflict;
-3. one MERGE of fields and marker with `If-Match: <that ETag>`. `prepare` ends before it, so that an
-   intent can be committed in between; `send` does the rest;
-4. 412: somebody was first. Read again and decide from step 1: perhaps it was an earlier request of
-   ours. Seen fields that are still as seen are tried again at once, a few times;
-5. an answer that was lost or says nothing: read once. Marker ours: done. ETag moved: our request is
-   dead, go on as after a 412. Otherwise Unknown: it may still arrive;
-6. read back, because workflows may have had other ideas.
-
-Why a request that arrives late (a zombie) makes no second effect: it carries the ETag it was sent
-with. While the item has that ETag, the next attempt carries the same, and SharePoint lets one of
-the two through; the loser gets 412, reads, and finds the key. So nothing has to settle before a
-write is sent again, and `Absent` means: not there, and able to arrive only instead of the next
-attempt, never beside it.
+Owns what is known of the list, connections and threads.
 
 What this adapter cannot promise:
-
 - A comment has no place in an item.
 - A key that was used for another item is not noticed: keys are looked for in the item alone.
 - The history answers for a key only while its version is kept: the list's version limit, "delete
@@ -47,34 +29,220 @@ import structlog
 from contract.targets import TargetConfig
 from conveyor.errors import UnavailableError
 from dispatcher.targets import sharepoint_judgement as judgement
-from dispatcher.targets import sharepoint_list
+from dispatcher.targets import sharepoint_list, sharepoint_write
 from dispatcher.targets.columns import BadValueError, Value
-from dispatcher.targets.sharepoint_answers import (
-    LostError,
-    Stale,
-    Unsure,
-    Written,
-    later,
-    missing,
-    sent,
-)
-from dispatcher.targets.sharepoint_client import Client, Clients, json_body
+from dispatcher.targets.sharepoint_answers import LostError, later
+from dispatcher.targets.sharepoint_client import Client, Clients
 from dispatcher.targets.sharepoint_fields import canonical
-from dispatcher.targets.sharepoint_http import NoAnswerError
-from dispatcher.targets.sharepoint_judgement import BAD_IDENTIFIER, NOT_FOUND, Item, Prepared
+from dispatcher.targets.sharepoint_judgement import BAD_IDENTIFIER, NOT_FOUND, Prepared
 from dispatcher.targets.sharepoint_list import ItemList
 from dispatcher.targets.sharepoint_token import Tokens, load_secret, require_tls
 from dispatcher.targets.target import Promises, Snapshot, StartRefusedError
 from dispatcher.writeback import (
     Absent,
-    AlreadyApplied,
-    Applied,
     Code,
     Images,
     Outcome,
     Probe,
     Refused,
     Unavailable,
-    Unknown,
     WriteBack,
 )
+
+log = structlog.get_logger()
+
+LIMIT: Final = 30.0
+"""Seconds the target may leave a request without its whole answer."""
+_STALE: Final = 5.0
+"""Seconds for which what is known of the list is believed when a value does not fit it."""
+_OK: Final = 200
+
+
+class SharePointTarget:
+    """One SharePoint list. See `target.Target` for what each method promises.
+
+    `prepare` and `send` are `apply` in two halves, for an intent to be committed between them.
+    They, `read` and `probe` may be called from several threads, never two for one item.
+    """
+
+    def __init__(
+        self, config: TargetConfig, secret_file: Path, *, limit: float = LIMIT, workers: int = 4
+    ) -> None:
+        """Take the configuration. Nothing is connected before the first call.
+
+        `limit`: seconds for an answer. `workers`: requests under way at once, in `apply_batch`.
+
+        Raises:
+            StartRefusedError: the configuration or the secret file cannot be used.
+        """
+        sharepoint_list.check_config(config)
+        site, title = config.url or "", config.table or ""
+        require_tls(site, "url")
+        load_secret(secret_file, site)
+        self._config = config
+        self._clients = Clients(
+            site, title, Tokens(lambda: load_secret(secret_file, site), limit), limit
+        )
+        self._promises = Promises(
+            batch=workers, key_in_write=False, settle=0.0, comment=False, undo=True
+        )
+        self._pool = ThreadPoolExecutor(workers, f"placet {config.name}")
+        self._learning = threading.Lock()
+        self._known: ItemList | None = None
+        self._known_at = 0.0
+
+    @property
+    def promises(self) -> Promises:
+        return self._promises
+
+    def inspect(self) -> None:
+        with self._clients.lend() as client:
+            try:
+                self._learn(client)
+            except LostError as lost:
+                raise UnavailableError(lost.outcome.detail, lost.outcome.retry_after) from lost
+
+    def ready(self) -> Unavailable | None:
+        with self._clients.lend() as client:
+            try:
+                self._list(client)
+                answer = client.list_settings()
+            except LostError as lost:
+                return lost.outcome
+        return None if answer.status == _OK and answer.document is not None else later(answer)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._clients.close()
+
+    def normalise(self, field: str, value: str) -> str:
+        known = self._known
+        if known is None or field not in known.fields:
+            return value
+        return canonical(known.fields[field], value)
+
+    def read(self, identifier: str) -> Snapshot | Refused | Unavailable:
+        if not self._names(identifier):
+            return BAD_IDENTIFIER
+        with self._clients.lend() as client:
+            try:
+                item = sharepoint_write.read_item(client, self._list(client), identifier)
+            except LostError as lost:
+                return self._lost(lost)
+        if item is None:
+            return NOT_FOUND
+        return Snapshot(
+            identifier=identifier,
+            fields=item.fields,
+            version=item.etag,
+            read_at=datetime.now(UTC),
+        )
+
+    def apply(self, write_back: WriteBack) -> Outcome:
+        prepared = self.prepare(write_back)
+        return self.send(prepared) if isinstance(prepared, Prepared) else prepared
+
+    def prepare(self, write_back: WriteBack) -> Prepared | Outcome:
+        """Read the item and compare. Changes nothing; may block for a few requests.
+
+        Returns what may be sent now, or the outcome where nothing is to be sent.
+        """
+        if not self._names(write_back.target.identifier):
+            return BAD_IDENTIFIER
+        if not write_back.fields:
+            return Refused(code=Code.NO_FIELDS, detail="no field is to be changed")
+        with self._clients.lend() as client:
+            try:
+                known, values = self._values(client, write_back)
+                item = sharepoint_write.read_item(client, known, write_back.target.identifier)
+                if item is None:
+                    return NOT_FOUND
+                return sharepoint_write.prepare(client, known, write_back, values, item)
+            except BadValueError as bad:
+                return Refused(code=bad.code, detail=bad.detail)
+            except LostError as lost:
+                return self._lost(lost)
+
+    def send(self, prepared: Prepared) -> Outcome:
+        """Write what was prepared, under the ETag that was read then; read back.
+
+        Outcomes as of `apply`.
+        """
+        with self._clients.lend() as client:
+            try:
+                known = self._list(client)
+            except LostError as lost:
+                return self._lost(lost)
+            return sharepoint_write.send(client, known, prepared)
+
+    def apply_batch(self, write_backs: Sequence[WriteBack]) -> list[Outcome]:
+        if len({one.target.identifier for one in write_backs}) < len(write_backs):
+            raise ValueError("two write-backs for one record in one batch")
+        if len(write_backs) == 1:
+            return [self.apply(write_backs[0])]
+        return list(self._pool.map(self.apply, write_backs))
+
+    def undo(self, write_back: WriteBack, before: Images, after: Images) -> Outcome:
+        return self.apply(replace(write_back, fields=before, seen=dict(after)))
+
+    def probe(self, write_back: WriteBack) -> Probe:
+        if not self._names(write_back.target.identifier):
+            return Absent()
+        with self._clients.lend() as client:
+            try:
+                known = self._list(client)
+                item = sharepoint_write.read_item(client, known, write_back.target.identifier)
+                if item is None:
+                    return Absent()
+                return sharepoint_write.found(client, known, write_back, item) or Absent()
+            except LostError as lost:
+                return self._lost(lost)
+
+    # What is known of the list
+
+    def _names(self, identifier: str) -> bool:
+        return self._config.names(identifier) and judgement.item_id(identifier) is not None
+
+    def _values(self, client: Client, write_back: WriteBack) -> tuple[ItemList, dict[str, Value]]:
+        """Return the list and what to write; nothing is refused on old knowledge of the columns."""
+        known = self._list(client)
+        try:
+            return known, judgement.values_of(known, write_back)
+        except BadValueError:
+            if time.monotonic() - self._known_at < _STALE:
+                raise
+        known = self._list(client, again=True)
+        return known, judgement.values_of(known, write_back)
+
+    def _list(self, client: Client, *, again: bool = False) -> ItemList:
+        """Return what is known of the list, asking where it is not known.
+
+        Raises:
+            LostError: it cannot be worked with now.
+        """
+        with self._learning:
+            if self._known is not None and not again:
+                return self._known
+        try:
+            return self._learn(client)
+        except StartRefusedError as refused:
+            log.warning("target_refused", target=self._config.name, code=refused.code)
+            outcome = Unavailable(
+                code=Code.TARGET_CHANGED,
+                detail=f"the target cannot be worked with: {refused.code}",
+                whole_target=True,
+            )
+            raise LostError(outcome) from refused
+
+    def _learn(self, client: Client) -> ItemList:
+        known = sharepoint_list.inspect(client, self._config)
+        with self._learning:
+            self._known, self._known_at = known, time.monotonic()
+        return known
+
+    def _lost(self, lost: LostError) -> Unavailable:
+        """Return the outcome; look at the list again where it may have changed."""
+        if lost.outcome.code in {Code.TARGET_CHANGED, Code.PERMISSION_DENIED}:
+            with self._learning:
+                self._known = None
+        return lost.outcome

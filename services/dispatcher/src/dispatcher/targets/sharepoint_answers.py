@@ -1,4 +1,4 @@
-"""What SharePoint's answers mean. Pure: status, error code and body in; outcome out; one table each.
+"""What SharePoint's answers mean. Pure: status, error code and body in, outcome out; in tables.
 
 SharePoint refuses many things with a 500, so its error's code decides where it is known, and the
 status where it is not. Details name the code, never the server's message: messages repeat values.
@@ -64,7 +64,7 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Return the seconds it asks to wait, from either form of Retry-After (RFC 9110, 10.2.3)."""
+        """Return the seconds it asks to wait, in either form of RFC 9110, section 10.2.3."""
         text = self.headers.get("retry-after", "").strip()
         if text.isascii() and text.isdecimal():
             return min(float(text[:9]), _LONGEST_PAUSE)
@@ -117,7 +117,7 @@ _LATER: Final = {
 }
 """Statuses after which the same may work later, and whether no other request would do better."""
 
-_STALE_STATUS: Final = frozenset({409, 412})
+_STALE_STATUS: Final = frozenset({404, 409, 412})  # 404: a new look says what is missing
 _STALE_ERROR: Final = "-2130575305"  # "Save Conflict": another write won the race
 _REFUSED: Final = {
     "-2130575169": Code.CONSTRAINT,  # a duplicate in a column of unique values

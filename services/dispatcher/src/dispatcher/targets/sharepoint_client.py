@@ -1,4 +1,4 @@
-"""Requests to one SharePoint list: read an item, its versions, the list; write an item under an ETag.
+"""Requests to one SharePoint list: read an item, its versions, the list; write under an ETag.
 
 Owns addresses, headers and forms. They come from `office365`, whose habits of sending more than was
 asked for are off: no form digest (OAuth needs none), no `execute_query_retry`, no second try after
@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from office365.runtime.client_request import ClientRequest
 from office365.runtime.client_request_exception import ClientRequestException
@@ -160,6 +160,6 @@ class Clients:
 
 
 def json_body(wires: Mapping[str, str]) -> bytes:
-    """Return a JSON object of values that are JSON texts already: sent as the decision spelt them."""
-    pairs: list[Any] = [f'"{name}":{wire}' for name, wire in sorted(wires.items())]
+    """Return a JSON object of values that are JSON texts already; numbers stay as spelt."""
+    pairs = [f'"{name}":{wire}' for name, wire in sorted(wires.items())]
     return ("{" + ",".join(pairs) + "}").encode()

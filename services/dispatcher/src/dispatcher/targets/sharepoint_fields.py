@@ -195,9 +195,10 @@ def _is_annotation(name: str) -> bool:
 
 def _refuse_unstorable(field: Field, text: str) -> None:
     """SharePoint keeps values in XML, which has no control characters."""
-    if any(one < " " and one not in "\t\n\r" for one in text) or not {"\ufffe", "\uffff"}.isdisjoint(
-        text
-    ):
+    if any(one < " " and one not in "\t\n\r" for one in text) or not {
+        "\ufffe",
+        "\uffff",
+    }.isdisjoint(text):
         raise BadValueError(Code.BAD_VALUE, f"{field.name}: a control character")
     try:
         text.encode()  # only a lone surrogate has no UTF-8

@@ -45,7 +45,7 @@ class Unsigned(AuthBase):
 
 
 class Session(requests.Session):
-    """A `requests.Session` for one thread, with the limits above. `limit`: seconds for an answer."""
+    """A `requests.Session` for one thread, with the limits above. `limit`: seconds."""
 
     def __init__(self, limit: float) -> None:
         super().__init__()

@@ -99,9 +99,7 @@ def values_of(known: ItemList, write_back: WriteBack) -> dict[str, Value]:
     for name, text in write_back.fields.items():
         field = known.fields.get(name)
         if field is None:
-            raise BadValueError(
-                Code.UNKNOWN_FIELD, "a field is not among the configured columns"
-            )
+            raise BadValueError(Code.UNKNOWN_FIELD, "a field is not among the configured columns")
         values[name] = decode(field, text)
     return values
 
@@ -133,7 +131,9 @@ def differing(known: ItemList, write_back: WriteBack, there: Images) -> tuple[st
     return tuple(
         name
         for name, text in write_back.fields.items()
-        if name in known.fields and name in there and not _same(known.fields[name], text, there[name])
+        if name in known.fields
+        and name in there
+        and not _same(known.fields[name], text, there[name])
     )
 
 

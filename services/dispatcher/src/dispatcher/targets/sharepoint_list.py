@@ -4,7 +4,7 @@ Owns the refusals at start: what is missing, and what is too broad. Changes noth
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contract.targets import TargetConfig
@@ -97,7 +97,7 @@ def _object(answer: Answer, code: str, message: str) -> dict[str, Any]:
     if missing(answer):
         raise StartRefusedError(code, message)
     if answer.status != 200 or not isinstance(document, dict) or answer.error:  # noqa: PLR2004
-        raise LostError(later(answer))
+        raise LostError(replace(later(answer), whole_target=True))
     return document
 
 

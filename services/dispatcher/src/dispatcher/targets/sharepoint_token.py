@@ -1,11 +1,11 @@
-"""Access tokens for a SharePoint site: the secret file, and tokens renewed before they expire.
+r"""Access tokens for a SharePoint site: the secret file, and tokens renewed before they expire.
 
 OAuth 2.0 client credentials (RFC 6749, section 4.4) at the token endpoint the file names; nothing
 is asked anywhere else. The secret file is a JSON object:
 
     {"client_id": "…", "token_url": "https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token",
      "client_secret": "…"}                                   or, which SharePoint Online insists on,
-     "private_key": "-----BEGIN PRIVATE KEY-----\\n…", "thumbprint": "<SHA-1 of the certificate>"}
+     "private_key": "-----BEGIN PRIVATE KEY-----\n…", "thumbprint": "<SHA-1 of the certificate>"}
 
 `scope` is optional: `<origin of the site>/.default`. No secret is ever logged or part of an error.
 """
@@ -115,7 +115,7 @@ class Tokens:
         limit: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`secret` is asked for each new token, so that a rotated one is found. `limit`: seconds."""
+        """`secret` is asked for each new token: a rotated one is found. `limit`: seconds."""
         self._secret = secret
         self._session = Session(limit)
         self._clock = clock

@@ -34,7 +34,7 @@ from review_api.together import Together
 
 _TRIES: Final = 4
 _MOST: Final = 64
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = 3
 _SHORT: Final = timedelta(seconds=1)
 
 Asked = Mapping[str, Any]
