@@ -10,6 +10,8 @@ from typing import Any, Final
 
 SYSTEMS: Final = {"postgresql": "sql", "jira": "jira", "sharepoint": "sharepoint"}
 """What a change's `target.system` says for each kind."""
+STEPS: Final = {"sql": ("fields",), "sharepoint": ("fields",), "jira": ("fields", "comment")}
+"""The steps of a write to each system, in order: what is signed is what is planned."""
 
 _DEFAULT_HOLD: Final = 5.0
 _DEFAULT_RETRY: Final = (60.0, 300.0, 900.0)
@@ -25,7 +27,9 @@ class TargetConfig:
     """One target instance: one SQL table, one SharePoint list or one Jira site.
 
     `hold` and `retry` are seconds. `identifier_pattern` must match a whole identifier, so that one
-    record has one name.
+    record has one name. None means the adapter's own for the rest, which HTTP targets alone have:
+    `concurrency`: records written at once; `rate`: most writes begun per second; `timeout`: seconds
+    for an answer; `settle`: seconds after which a request without an answer can do nothing more.
     """
 
     name: str
@@ -41,6 +45,10 @@ class TargetConfig:
     identifier_pattern: str = r"[^\x00-\x1f]+"
     hold: float = _DEFAULT_HOLD
     retry: tuple[float, ...] = _DEFAULT_RETRY
+    concurrency: int | None = None
+    rate: float | None = None
+    timeout: float | None = None
+    settle: float | None = None
 
     @property
     def system(self) -> str:
@@ -96,5 +104,12 @@ def _check(target: TargetConfig) -> None:
         ]
         if missing:
             raise ConfigError(f"target {target.name!r}: {', '.join(missing)} is missing")
+    wrong = [
+        key
+        for key, least in (("concurrency", 1), ("rate", 0.01), ("timeout", 0.1), ("settle", 0))
+        if (value := getattr(target, key)) is not None and value < least
+    ]
+    if wrong:
+        raise ConfigError(f"target {target.name!r}: {', '.join(wrong)} is too small")
     if target.hold < 0 or not target.retry or min(target.retry) < 0:
         raise ConfigError(f"target {target.name!r}: hold and retry are seconds, not negative")

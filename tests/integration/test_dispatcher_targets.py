@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from tests.support import articles
+from tests.support import articles, issues
 from tests.support.articles_bench import SharePointBench
 from tests.support.decisions import INSTANCE
 from tests.support.faq import Faq, config, faq
+from tests.support.issues_bench import JiraBench, renamed
 from tests.support.memory_target import MemoryTarget
 from tests.support.sandbox import Sandbox, running
 
 from contract.events import Target as Place
 from dispatcher.targets.columns import Column, Kind
+from dispatcher.targets.jira import JiraTarget
 from dispatcher.targets.sharepoint import SharePointTarget
 from dispatcher.targets.sql import SqlTarget
 from dispatcher.targets.target import Snapshot, Target
@@ -93,10 +95,29 @@ def sharepoint() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(params=["memory", "sql", "sharepoint"])
+@pytest.fixture(scope="module")
+def jira() -> Iterator[Sandbox]:
+    with running("jira") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def jira_data_center() -> Iterator[Sandbox]:
+    with running("jira", "--deployment", "data-center") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=["memory", "sql", "sharepoint", "jira", "jira_data_center"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "memory":
         yield MemoryBench()
+        return
+    if request.param in {"jira", "jira_data_center"}:
+        sandbox = request.getfixturevalue(request.param)
+        sandbox.post("reset")
+        issue = JiraBench(sandbox, request.getfixturevalue("tmp_path"))
+        yield issue
+        issue.target.close()
         return
     if request.param == "sharepoint":
         sandbox = request.getfixturevalue("sharepoint")
@@ -307,10 +328,11 @@ def test_a_target_that_is_away_is_unavailable_and_nothing_else(tmp_path: Path) -
     memory.away = True
     url = "http://127.0.0.1:1"
     site = SharePointTarget(articles.config(url), articles.write_secret(tmp_path, url))
-    targets: tuple[Target, ...] = (nobody, memory, site)
+    jira = renamed(JiraTarget(issues.config(url), issues.write_secret(tmp_path)))
+    targets: tuple[Target, ...] = (nobody, memory, site, jira)
     for target in targets:
-        one = change("a", answer=("new", ""))
-        for outcome in (target.read("a"), target.apply(one), target.probe(one), target.ready()):
+        one = change("1", answer=("new", ""))
+        for outcome in (target.read("1"), target.apply(one), target.probe(one), target.ready()):
             assert isinstance(outcome, Unavailable)
             assert outcome.whole_target
         target.close()

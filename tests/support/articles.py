@@ -31,12 +31,12 @@ ITEM = r"getItemById\(\d+\)(\?|$)"
 AUDIT = Audit(decision_id="d", correlation_id="c", reviewers=("Rita",), timestamp="t")
 
 
-def config(url: str, **changes: Any) -> TargetConfig:
+def config(base: str, **changes: Any) -> TargetConfig:
     values: dict[str, Any] = {
         "name": INSTANCE,
         "kind": "sharepoint",
         "dispatcher_url": "http://127.0.0.1:1",
-        "url": f"{url}/sites/support",
+        "url": f"{base}/sites/support",
         "secret_file": "secret.json",
         "table": "Knowledge articles",
         "columns": COLUMNS,

@@ -23,6 +23,7 @@ import psycopg
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 PLACET = str(Path(sys.executable).with_name("placet"))
+_RUNNING = "IDEMPOTENCY_KEY_IN_USE"
 COUNT_EFFECTS = """
 CREATE TABLE IF NOT EXISTS effect (
     id text NOT NULL, answer text, version bigint, at timestamptz DEFAULT clock_timestamp());
@@ -101,12 +102,15 @@ class Person(Anybody):
         return self.http.post(f"/api/items/{item['item_id']}/decisions", json=body, headers=headers)
 
     def decide_surely(self, item_id: str, action: str = "APPROVE") -> dict[str, Any]:
-        """Decide as a patient person does: the same key again until there is an answer."""
+        """Decide as a patient person does: the same request again until there is an answer."""
+        seen: dict[str, Any] = {}
         key = uuid.uuid4().hex
 
         def attempt() -> dict[str, Any] | None:
+            nonlocal seen, key
             try:
-                answer = self.decide(self.item(item_id), action, key=key)
+                seen = seen or self.item(item_id)
+                answer = self.decide(seen, action, key=key)
             except httpx.TransportError:
                 return None
             except httpx.HTTPStatusError as error:
@@ -115,14 +119,14 @@ class Person(Anybody):
                 raise
             if answer.status_code == 201:
                 return answer.json()
-            if answer.status_code >= 500 or answer.json().get("code") in _TRY_AGAIN:
+            if answer.json().get("code") == "SEEN_STALE":  # the record moved: look again
+                seen, key = {}, uuid.uuid4().hex
+                return None
+            if answer.status_code >= 500 or answer.json().get("code") == _RUNNING:
                 return None
             raise AssertionError(f"{answer.status_code}: {answer.text}")
 
         return wait_for(f"a decision on {item_id}", attempt, seconds=90)
-
-
-_TRY_AGAIN = {"SEEN_STALE", "IN_PROGRESS", "IDEMPOTENCY_KEY_IN_USE"}
 
 
 @dataclass

@@ -27,7 +27,7 @@ class Database:
 
 
 def _together(database: Database, most: int = 64) -> Together[int, int]:
-    return Together(database.ask, at_once=1, most=most, alone_after=ValueError)
+    return Together(database.ask, at_once=2, patience=0.01, most=most, alone_after=ValueError)
 
 
 async def _gather(together: Together[int, int], numbers: Sequence[int]) -> list[object]:
@@ -58,6 +58,39 @@ def test_what_gathers_meanwhile_goes_together(most: int) -> None:
         assert await first == 0
         assert await rest == [number * 2 for number in range(1, 8)]
         assert max(len(batch) for batch in database.batches) == min(most, 7)
+
+    asyncio.run(story())
+
+
+def test_who_comes_after_a_slow_one_does_not_wait_for_it() -> None:
+    async def story() -> None:
+        slow = asyncio.Event()
+
+        async def ask(numbers: Sequence[int]) -> Sequence[int]:
+            if 1 in numbers:
+                await slow.wait()
+            return numbers
+
+        together = Together(ask, at_once=2, patience=0.01, most=64, alone_after=ValueError)
+        first = asyncio.create_task(together(1))
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(together(2), 5) == 2
+        assert not first.done()
+        slow.set()
+        assert await first == 1
+
+    asyncio.run(story())
+
+
+def test_nobody_is_overlooked_between_two_batches() -> None:
+    async def story() -> None:
+        together = _together(Database())
+
+        async def hurry(number: int) -> None:
+            for _ in range(200):
+                assert await together(number) == number * 2
+
+        await asyncio.wait_for(asyncio.gather(*(hurry(n) for n in range(5))), 20)
 
     asyncio.run(story())
 

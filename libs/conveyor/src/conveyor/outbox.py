@@ -59,7 +59,7 @@ def row_of(
 _INSERT: LiteralString = """
 INSERT INTO {table} (id, aggregatetype, aggregateid, type, payload, headers, not_before)
 SELECT id, aggregatetype, aggregateid, type, payload, headers, coalesce(not_before, now())
-  FROM unnest(%s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::bytea[], %s::bytea[],
+  FROM unnest(%s::uuid[], %s::text[], %b::bytea[], %s::text[], %b::bytea[], %b::bytea[],
               %s::timestamptz[])
        WITH ORDINALITY
        AS row (id, aggregatetype, aggregateid, type, payload, headers, not_before, position)

@@ -19,6 +19,7 @@ from contract.events import Action, ReviewDecision, Target
 from contract.identity import DecisionId, record_key, write_back_id
 from contract.reasons import Reason
 from contract.statement import Statement, StatementError, from_text, timestamp_text
+from contract.targets import STEPS
 from dispatcher.writeback import Audit, Code, Refused, WriteBack
 
 Verify = Callable[[str, bytes, bytes], bool]
@@ -26,8 +27,6 @@ Verify = Callable[[str, bytes, bytes], bool]
 Digest = Callable[[bytes], bytes]
 
 ALGORITHM: Final = "Ed25519"
-STEPS: Final = {"sql": ("fields",), "sharepoint": ("fields",), "jira": ("fields", "comment")}
-"""The ordered steps that a system can have. The first is always there."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_FIELDS: Final = 50
 _MOST_ORDINAL: Final = 2**63 - 1

@@ -15,7 +15,8 @@ and one event: WAITING -> APPLIED. Being accepted is none: the decision said so 
 - Closing states (`contract.events.CLOSING`) let the next ordinal of the record start.
 
 SENDING belongs to targets that need a committed intent before the request leaves (Jira,
-SharePoint). A SQL target answers every probe by its key row, so nothing is committed before the
+SharePoint): the request may be on its way. Whoever finds a step SENDING that nobody here sends
+makes it UNKNOWN. A SQL target answers every probe by its key row, so nothing is committed before the
 send and SENDING is never entered for it; each failed attempt shows as a RETRYING or UNKNOWN event
 with its `attempts`.
 """
@@ -69,8 +70,13 @@ class Code(StrEnum):
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     READ_BACK_DIFFERS = "READ_BACK_DIFFERS"  # written once, but the target holds something else
     ORDER_GAP = "ORDER_GAP"  # an earlier write to the record never arrived
+    INTERRUPTED = "INTERRUPTED"  # the dispatcher ended between the request and its answer
     # cancelled
     TAKEN_BACK = "TAKEN_BACK"
+    EARLIER_STEP = "EARLIER_STEP"  # a step before it was not done
+    # by a person, out of STUCK
+    ADOPTED = "ADOPTED"
+    GIVEN_UP = "GIVEN_UP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +122,14 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlreadyApplied:
-    """The key was there: an earlier attempt did it. `before` is what that attempt found."""
+    """The key was there: an earlier attempt did it. `before` is what that attempt found.
+
+    `after` is what it left, where that is not the fields that were to be written.
+    """
 
     version: str | None
     before: Images | None = None
+    after: Images | None = None
     differs: tuple[str, ...] = ()
 
 
@@ -182,8 +192,11 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     State.SENDING: _ENDS,
     State.RETRYING: _ENDS | {State.SENDING, State.CANCELLED},
     State.UNKNOWN: _ENDS | {State.SENDING},  # never CANCELLED: it may have happened
-    # By a person (issue "Write-back"): retry, adopt, give up. By itself: only out of ORDER_GAP.
-    State.STUCK: frozenset({State.WAITING, State.APPLIED, State.ABANDONED, State.CANCELLED}),
+    # By a person: send again (with a probe first, where it may have happened), adopt, give up.
+    # By itself: only out of ORDER_GAP.
+    State.STUCK: frozenset(
+        {State.WAITING, State.UNKNOWN, State.APPLIED, State.ABANDONED, State.CANCELLED}
+    ),
     State.APPLIED: frozenset(),
     State.CONFLICT: frozenset(),
     State.REFUSED: frozenset(),
@@ -272,7 +285,7 @@ def after_attempt(
         case Applied():
             return _written(state, outcome, outcome.after)
         case AlreadyApplied():
-            return _written(state, outcome, fields)
+            return _written(state, outcome, fields if outcome.after is None else outcome.after)
         case Conflict():
             return Next(
                 state=move(state, State.CONFLICT),

@@ -126,6 +126,11 @@ def strays(score: float) -> str:
     return "warn" if score >= _DOUBTFUL else "good"
 
 
+def strays_word(score: float) -> str:
+    """Say the same in a word: colour alone tells not everybody."""
+    return {"bad": "strays", "warn": "doubtful", "good": "grounded"}[strays(score)]
+
+
 def said(item: ReviewItem) -> list[Said]:
     """Return the output in order, its sentences marked; sentences that don't fit are left plain."""
     out: list[Said] = []

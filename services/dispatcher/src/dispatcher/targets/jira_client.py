@@ -11,13 +11,9 @@ Resource objects are not used: its client signs in and addresses, `requests.Sess
 """
 
 import json
-import queue
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,8 +29,6 @@ from dispatcher.writeback import Code, Refused, Unavailable, Unknown
 _CONNECT: Final = 10.0
 _MOST_BYTES: Final = 32 * 1024 * 1024
 _CHUNK: Final = 65_536
-_DELAYS: Final = (60.0, 300.0, 900.0)
-"""Seconds without an attempt after each refused login: Jira locks accounts out."""
 
 
 class ReadFailedError(Exception):
@@ -89,7 +83,7 @@ class Client:
             self._session.mount(scheme, guard)
 
     def close(self) -> None:
-        self._library.close()
+        self._library.close()  # type: ignore[no-untyped-call]
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Return the JSON that answers a GET.
@@ -225,81 +219,3 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     default = {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, parts.hostname or "", parts.port or default
-
-
-class Clients:
-    """The sessions with a site: as many as are needed at once, kept for the next.
-
-    Owns the pause after a refused login: nobody signs in again with a secret that was refused,
-    until the secret file changes or the pause is over. Thread safe.
-    """
-
-    def __init__(self, url: str, secret: Callable[[], Secret], limit: float) -> None:
-        """`secret()` returns the Secret now in the file, or raises ReadFailedError."""
-        self._url = url
-        self._secret = secret
-        self._limit = limit
-        self._idle: queue.LifoQueue[tuple[str, Secret, Client]] = queue.LifoQueue()
-        self._lock = threading.Lock()
-        self._refused: tuple[Secret, int, float, Unavailable] | None = None
-
-    @contextmanager
-    def borrow(self, version: str) -> Iterator[Client]:
-        """Lend a client for API `version`.
-
-        Raises:
-            ReadFailedError: the secret cannot be read, or was refused a moment ago.
-        """
-        secret = self._secret()
-        self._check(secret)
-        client = self._take(version, secret)
-        try:
-            yield client
-        finally:
-            self._idle.put((version, secret, client))
-
-    def _take(self, version: str, secret: Secret) -> Client:
-        while True:
-            try:
-                kept, known, client = self._idle.get_nowait()
-            except queue.Empty:
-                heard = partial(self._note, secret)
-                return Client(self._url, secret, version, self._limit, heard)
-            if (kept, known) == (version, secret):
-                return client
-            client.close()
-
-    def _check(self, secret: Secret) -> None:
-        with self._lock:
-            if self._refused is None:
-                return
-            refused, _, until, outcome = self._refused
-        left = until - time.monotonic()
-        if refused == secret and left > 0:
-            raise ReadFailedError(
-                Unavailable(
-                    code=outcome.code, detail=outcome.detail, retry_after=left, whole_target=True
-                )
-            )
-
-    def _note(self, secret: Secret, outcome: Outcome | None) -> None:
-        refused = isinstance(outcome, Unavailable) and outcome.code is Code.LOGIN_REFUSED
-        if outcome is not None and not refused:
-            return
-        with self._lock:
-            if not isinstance(outcome, Unavailable):
-                self._refused = None
-                return
-            times = 0
-            if self._refused is not None and self._refused[0] == secret:
-                times = self._refused[1]
-            pause = _DELAYS[min(times, len(_DELAYS) - 1)]
-            self._refused = (secret, times + 1, time.monotonic() + pause, outcome)
-
-    def close(self) -> None:
-        """End every idle session. Safe to call twice."""
-        while True:
-            try:
-                self._idle.get_nowait()[2].close()
-            except queue.Empty:
-                return

@@ -79,7 +79,7 @@ def judge(
     me: str,
     since: str | None,
 ) -> Verdict:
-    """Say what happened around a write-back's edit. `since`: the last entry that was read before it.
+    """Say what happened around a write-back's edit. `since`: the newest entry read before it.
 
     An entry of ours without metadata (a Jira that drops it) is known by its author. A write-back
     that changed nothing has no entry. Where an older hundred hides `since`, what is there counts.

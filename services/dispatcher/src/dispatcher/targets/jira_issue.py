@@ -25,7 +25,10 @@ BAD_IDENTIFIER: Final = Refused(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """An issue as read. `marker`: the value of the property that was asked for, or None."""
+    """An issue as read. `marker`: the value of the property that was asked for, or None.
+
+    `editing`: by field; None where the account may edit nothing of it.
+    """
 
     id: str
     key: str
@@ -111,10 +114,8 @@ def _issue(found: Any, site: Site, names: Collection[str], marker: str | None) -
         },
         updated=str(values["updated"]),
         marker=None if marker is None else properties.get(marker),
-        editing=None
-        if described is None
-        else {name: editing_of(described[name], site.fields[name])
-              for name in names if name in described},
+        editing={name: editing_of(described[name], site.fields[name])
+                 for name in names if name in described} if described else None,
         history=entries(
             (found.get("changelog") or {}).get("histories") or (), site.fields, cloud=site.cloud
         ),

@@ -1,8 +1,8 @@
 """Rich text as Jira keeps it: Atlassian Document Format (Cloud, v3) and wiki markup (Data Center).
 
-Pure. A document of nothing but paragraphs, line ends and unmarked text *is* a text: blank lines part
-paragraphs, single line ends are hard breaks, and every text has exactly one such document. Any other
-document stays a document (an object), because a text would lose what a person formatted.
+Pure. A document of nothing but paragraphs, line ends and unmarked text *is* a text: blank lines
+part paragraphs, single line ends are hard breaks, and every text has exactly one such document. Any
+other document stays a document (an object): a text would lose what a person formatted.
 """
 
 import json

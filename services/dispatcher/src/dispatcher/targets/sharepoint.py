@@ -53,6 +53,7 @@ log = structlog.get_logger()
 
 LIMIT: Final = 30.0
 """Seconds the target may leave a request without its whole answer."""
+STEP: Final = "fields"
 _STALE: Final = 5.0
 """Seconds for which what is known of the list is believed when a value does not fit it."""
 _OK: Final = 200
@@ -149,6 +150,8 @@ class SharePointTarget:
         """
         if not self._names(write_back.target.identifier):
             return BAD_IDENTIFIER
+        if write_back.step != STEP:
+            return Refused(code=Code.NOT_SUPPORTED, detail="an item has fields, nothing else")
         if not write_back.fields:
             return Refused(code=Code.NO_FIELDS, detail="no field is to be changed")
         with self._clients.lend() as client:

@@ -135,10 +135,11 @@ def later(answer: Answer) -> Unavailable:
     status = answer.status
     if status in _LATER:
         return _unavailable(answer)
-    if status >= _SERVER_ERROR:
-        return Unavailable(code=Code.TARGET_BUSY, detail=answer.detail, whole_target=True)
+    if status >= _SERVER_ERROR:  # a 500 may be about one item, others come from gateways
+        whole = status != _SERVER_ERROR
+        return Unavailable(code=Code.TARGET_BUSY, detail=answer.detail, whole_target=whole)
     if status >= _CLIENT_ERROR:
-        return Unavailable(code=Code.TARGET_CHANGED, detail=answer.detail, whole_target=True)
+        return Unavailable(code=Code.TARGET_CHANGED, detail=answer.detail)
     detail = f"what answered (HTTP {status}) is not SharePoint, or not all of its answer arrived"
     if answer.error is not None:
         detail = answer.detail

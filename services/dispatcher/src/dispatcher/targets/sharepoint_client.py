@@ -24,8 +24,8 @@ from dispatcher.targets.sharepoint_answers import Answer, LostError
 from dispatcher.targets.sharepoint_http import NoAnswerError, Session, answer_of
 from dispatcher.targets.sharepoint_token import Tokens
 
-_READ: Final = "application/json;odata=minimalmetadata"  # with `odata.etag` in the body
-_WRITE: Final = "application/json;odata=nometadata"
+_PLAIN: Final = "application/json;odata=nometadata"
+_WITH_ETAG: Final = "application/json;odata=minimalmetadata"  # has `odata.etag` in the body
 _UNAUTHORIZED: Final = 401
 
 
@@ -57,11 +57,12 @@ class Client:
     def item(self, number: int, names: tuple[str, ...]) -> Answer:
         """Ask for one item's columns."""
         url = self._list.get_item_by_id(number).resource_url
-        return self._get(f"{url}?$select=Id,{','.join(names)}")
+        return self._get(f"{url}?$select=Id,{','.join(names)}", _WITH_ETAG)
 
-    def versions(self, number: int) -> Answer:
-        """Ask for every version of an item that is kept."""
-        return self._get(str(self._list.get_item_by_id(number).versions.resource_url))
+    def versions(self, number: int, names: tuple[str, ...] = ()) -> Answer:
+        """Ask for every version of an item that is kept; of `names` alone, where there are any."""
+        url = str(self._list.get_item_by_id(number).versions.resource_url)
+        return self._get(f"{url}?$select=VersionId,{','.join(names)}" if names else url)
 
     def merge(self, number: int, etag: str, body: bytes) -> Answer:
         """Change an item, if it still is the one that `etag` names.
@@ -77,8 +78,8 @@ class Client:
             headers={
                 "X-HTTP-Method": "MERGE",
                 "IF-MATCH": etag,  # spelt as `office365` spells its own
-                "Accept": _WRITE,
-                "Content-Type": _WRITE,
+                "Accept": _PLAIN,
+                "Content-Type": _PLAIN,
             },
         )
         token = self._tokens.current()
@@ -91,7 +92,7 @@ class Client:
         """Let go of the connection."""
         self._session.close()
 
-    def _get(self, url: str) -> Answer:
+    def _get(self, url: str, accept: str = _PLAIN) -> Answer:
         """Return the answer to a GET.
 
         Raises:
@@ -99,11 +100,11 @@ class Client:
         """
         try:
             token = self._tokens.current()
-            answer = self._send(RequestOptions(url=url, headers={"Accept": _READ}), token)
+            answer = self._send(RequestOptions(url=url, headers={"Accept": accept}), token)
             if answer.status == _UNAUTHORIZED:  # it expired early, or was taken back
                 self._tokens.spoilt(token)
                 token = self._tokens.current()
-                answer = self._send(RequestOptions(url=url, headers={"Accept": _READ}), token)
+                answer = self._send(RequestOptions(url=url, headers={"Accept": accept}), token)
                 if answer.status == _UNAUTHORIZED:
                     self._tokens.spoilt(token)
         except NoAnswerError as error:

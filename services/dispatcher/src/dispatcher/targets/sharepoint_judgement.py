@@ -149,6 +149,11 @@ class Effect:
     after: Images
 
 
+def mentions(answer: Answer, known: ItemList, key: str) -> bool:
+    """Tell whether any version has this `key` as its marker."""
+    return any(_value(row, known.marker.json_name) == key for row in _versions(answer))
+
+
 def effect_of(answer: Answer, known: ItemList, key: str) -> Effect | None:
     """Return what the write with this `key` did, None where the history has no such write.
 

@@ -62,10 +62,12 @@ def read_item(client: Client, known: ItemList, identifier: str) -> Item | None:
         LostError: the target did not say.
     """
     answer = client.item(int(identifier), known.names)
-    if missing(answer):
-        if client.list_settings().status == _OK:  # so it is the item, and not the list or the site
+    if missing(answer):  # "no such item" is final, so it is made sure that it is not the list
+        if client.list_settings().status != _OK:
+            raise LostError(later(answer))
+        answer = client.item(int(identifier), known.names)
+        if missing(answer):
             return None
-        raise LostError(later(answer))
     item = judgement.item_of(answer, known)
     if item is None:
         raise LostError(later(answer))
@@ -75,13 +77,21 @@ def read_item(client: Client, known: ItemList, identifier: str) -> Item | None:
 def find(client: Client, known: ItemList, write_back: WriteBack) -> Effect | None:
     """Return the key's effect from the item's history, None where it has none.
 
+    Two requests: a history with all its values is long, and mostly the key is not in it.
+
     Raises:
         LostError: the target did not say.
     """
-    answer = client.versions(int(write_back.target.identifier))
+    number, key = int(write_back.target.identifier), write_back.write_back_id
+    answer = client.versions(number, (known.marker.json_name,))
     if not judgement.has_versions(answer):
         raise LostError(later(answer))
-    return judgement.effect_of(answer, known, write_back.write_back_id)
+    if not judgement.mentions(answer, known, key):
+        return None
+    answer = client.versions(number)
+    if not judgement.has_versions(answer):
+        raise LostError(later(answer))
+    return judgement.effect_of(answer, known, key)
 
 
 def found(

@@ -8,7 +8,7 @@ double, so what is promised here is what is tested.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from dispatcher.writeback import Images, Outcome, Probe, Refused, Unavailable, WriteBack
 
@@ -127,3 +127,40 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Let go of every connection. Safe to call twice."""
+
+
+class Prepared(Protocol):
+    """A write that may go ahead: read, compared, ready to be sent once. Nothing has changed yet."""
+
+    @property
+    def write_back(self) -> WriteBack:
+        """Return what it carries out."""
+
+    @property
+    def before(self) -> Images:
+        """Return what the changed fields hold."""
+
+    @property
+    def request(self) -> bytes:
+        """Return what will be sent."""
+
+
+class TwoPhase(Target, Protocol):
+    """A target without `key_in_write`: `apply` in halves, for an intent to be committed between.
+
+    All of it may be called from several threads, never two for one record.
+    """
+
+    def prepare(self, write_back: WriteBack) -> Prepared | Outcome:
+        """Read and compare. Changes nothing; may block for a few requests.
+
+        An Outcome ends the attempt: as of `apply`, but never Applied or Unknown.
+        """
+
+    def prepare_undo(
+        self, write_back: WriteBack, before: Images, after: Images
+    ) -> Prepared | Outcome:
+        """Do what `prepare` does, for `undo`."""
+
+    def send(self, prepared: Any) -> Outcome:
+        """Send what `prepare` returned, once, and read it back. Outcomes as of `apply`."""

@@ -34,7 +34,8 @@ from review_api.together import Together
 
 _TRIES: Final = 4
 _MOST: Final = 64
-_AT_ONCE: Final = 3
+_AT_ONCE: Final = 4
+_PATIENCE: Final = 0.05
 _SHORT: Final = timedelta(seconds=1)
 
 Asked = Mapping[str, Any]
@@ -203,7 +204,13 @@ class Decide:
 
 def _together(store: Store, query: str, column: str) -> Together[Asked, Row | None]:
     ask = partial(store.many, query, column)
-    return Together(ask, at_once=_AT_ONCE, most=_MOST, alone_after=psycopg.DatabaseError)
+    return Together(
+        ask,
+        at_once=_AT_ONCE,
+        patience=_PATIENCE,
+        most=_MOST,
+        alone_after=psycopg.DatabaseError,
+    )
 
 
 def _base64(data: bytes) -> str:
