@@ -86,7 +86,7 @@ def up(
         try:
             status = stack.up(Shown())
             came_up = True
-            stderr().print(_overview(stack, status))
+            stderr().print(_overview(stack, status), crop=False)
             if detach:
                 stderr().print("Stop it: [bold]placet down[/bold]")
                 return
@@ -107,7 +107,7 @@ def up(
 
 def _already_up(stack: Stack) -> None:
     stderr().print("It is up already.")
-    stderr().print(_overview(stack, stack.status()))
+    stderr().print(_overview(stack, stack.status()), crop=False)
     stderr().print("Stop it: [bold]placet down[/bold] · from nothing: [bold]placet reset[/bold]")
 
 
@@ -155,7 +155,7 @@ def status(output: OutputOption = Output.TABLE, as_json: JsonOption = False) -> 
     found = stack.status()
     form = chosen(output, as_json=as_json)
     if form is Output.TABLE:
-        stdout().print(_overview(stack, found))
+        stdout().print(_overview(stack, found), crop=False)
     elif form is Output.JSON:
         print_json(found)
     else:
@@ -204,7 +204,9 @@ def _overview(stack: Stack, found: dict[str, Any]) -> Group:
         {"what": "PostgreSQL", "address": found["postgres"]["dsn"]},
         *({"what": t["name"], "address": t.get("dsn")} for t in found["targets"]),
     ]
-    parts.append(Padding(table(servers, ["what", "address"]), (0, 2)))
+    for one in servers:  # on one line each, however long: something to copy
+        line = f"  {one['what']:<12} {one['address'] or '-'}"
+        parts.append(Text(line, no_wrap=True, overflow="ignore"))
     parts.append(Padding(_processes(stack, found), (1, 2)))
     return Group(*parts)
 
