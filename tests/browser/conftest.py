@@ -25,8 +25,9 @@ def _chromium(installed: str) -> str | None:
     return installed if Path(installed).exists() else None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Of one module: while Playwright's loop runs in this thread, asyncio.run() cannot."""
     with sync_playwright() as playwright:
         path = _chromium(playwright.chromium.executable_path)
         if path is None:

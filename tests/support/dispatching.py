@@ -83,6 +83,14 @@ class Lab:
             stop.set()
             worker.join()
 
+    @staticmethod
+    def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Wait for `condition`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def states(self) -> list[tuple[str, int, str, str | None]]:
         """(identifier, ordinal, state, reason code), in order."""
         return [

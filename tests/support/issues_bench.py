@@ -25,7 +25,7 @@ def renamed(inner: JiraTarget) -> RenamedTarget:
     told: dict[str, str] = {}
     return RenamedTarget(
         inner=inner,
-        identifiers=IDENTIFIERS,
+        identifiers={**IDENTIFIERS, "1": "SUP-1"},  # an id of every kind of target
         fields=FIELDS,
         version=lambda moment: told.setdefault(moment, str(len(told) + 1)),
         empty=frozenset({"answer"}),
@@ -46,7 +46,7 @@ class JiraBench:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self._sandbox = sandbox
         for one in IDENTIFIERS.values():
-            fields = {name: None for name in FIELDS.values()} | {"summary": "draft"}
+            fields = dict.fromkeys(FIELDS.values()) | {"summary": "draft"}
             sandbox.post("edit", record=one, fields=fields)
         self.target = renamed(issues.target(sandbox, folder))
         assert isinstance(self.target.read("a"), Snapshot)

@@ -65,7 +65,8 @@ class RenamedTarget:
         )
 
     def apply(self, write_back: WriteBack) -> Outcome:
-        return self._outcome(self.inner.apply(self._there(write_back)))
+        outcome: Outcome = self._outcome(self.inner.apply(self._there(write_back)))
+        return outcome
 
     def apply_batch(self, write_backs: Sequence[WriteBack]) -> list[Outcome]:
         outcomes = self.inner.apply_batch([self._there(one) for one in write_backs])
@@ -78,7 +79,8 @@ class RenamedTarget:
 
     def undo(self, write_back: WriteBack, before: Images, after: Images) -> Outcome:
         there = self._there(write_back), self._values(before), self._values(after)
-        return self._outcome(self.inner.undo(*there))
+        outcome: Outcome = self._outcome(self.inner.undo(*there))
+        return outcome
 
     def _there(self, write_back: WriteBack) -> WriteBack:
         place = write_back.target

@@ -250,7 +250,7 @@ def served(app: Any) -> Iterator[str]:
 
 TEXTS = (
     "item item_revision decision write_back write_back_event idempotency target_order baseline"
-    " outbox"
+    " outbox skip opening"
 )
 
 

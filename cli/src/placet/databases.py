@@ -19,6 +19,7 @@ SCHEMAS: Final[Mapping[str, str]] = {
 }
 PLACET: Final = "placet"
 LEDGER: Final = "ledger"
+LEDGER_ROLE: Final = "placet_ledger"
 _ROLE: Final[LiteralString] = "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}"
 
 
@@ -51,23 +52,26 @@ def _quoted(value: object) -> str:
     return quote(str(value), safe="")
 
 
-def prepare(superuser: str, passwords: Mapping[str, str]) -> None:
+def prepare(superuser: str, passwords: Mapping[str, str], ledger: str | None = None) -> None:
     """Make databases, roles and schemas that are missing and set the roles' passwords.
 
+    `ledger` is the superuser's DSN of the ledger's server where that is another one.
     Harmless when repeated. Raises psycopg.Error.
     """
     with connect(superuser) as server:
-        for role in (*SCHEMAS.values(), "placet_ledger"):
+        for role in SCHEMAS.values():
             ensure_role(server, role, passwords[role])
         ensure_database(server, PLACET, owner=None)
-        ensure_database(server, LEDGER, owner="placet_ledger")
         for role in SCHEMAS.values():
             grant_connect(server, PLACET, role)
     with connect(with_database(superuser, PLACET)) as placet:
         for schema, role in SCHEMAS.items():
             ensure_schema(placet, schema, role)
-    with connect(with_database(superuser, LEDGER)) as ledger:
-        ensure_schema(ledger, LEDGER, "placet_ledger")
+    with connect(ledger or superuser) as server:
+        ensure_role(server, LEDGER_ROLE, passwords[LEDGER_ROLE])
+        ensure_database(server, LEDGER, owner=LEDGER_ROLE)
+    with connect(with_database(ledger or superuser, LEDGER)) as heads:
+        ensure_schema(heads, LEDGER, LEDGER_ROLE)
 
 
 def ensure_role(server: psycopg.Connection[Any], role: str, password: str) -> None:
@@ -106,11 +110,13 @@ def ensure_schema(database: psycopg.Connection[Any], schema: str, role: str) -> 
     )
 
 
-def dsns(superuser: str, passwords: Mapping[str, str], roles: Sequence[str]) -> dict[str, str]:
+def dsns(
+    superuser: str, passwords: Mapping[str, str], roles: Sequence[str], ledger: str | None = None
+) -> dict[str, str]:
     """Connection string per role of ours."""
     return {
-        role: with_role(
-            superuser, LEDGER if role == "placet_ledger" else PLACET, role, passwords[role]
-        )
+        role: with_role(ledger or superuser, LEDGER, role, passwords[role])
+        if role == LEDGER_ROLE
+        else with_role(superuser, PLACET, role, passwords[role])
         for role in roles
     }

@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from placet.commands import desk, doctor, kafka, stack
+from placet.commands import desk, doctor, kafka, prepare, stack
 from placet.output import Exit, fail
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command(rich_help_panel=_DESK)(desk.items)
 app.command(rich_help_panel=_DESK)(desk.item)
 app.command(rich_help_panel=_DESK)(desk.decide)
 app.add_typer(desk.people, name="people", rich_help_panel=_DESK)
+app.command(rich_help_panel=_OPERATIONS)(prepare.prepare)
 app.command(rich_help_panel=_OPERATIONS)(kafka.topics)
 app.command(rich_help_panel=_OPERATIONS)(kafka.lag)
 app.add_typer(kafka.dead_letters, name="dead-letters", rich_help_panel=_OPERATIONS)

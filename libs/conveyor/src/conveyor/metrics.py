@@ -71,3 +71,6 @@ TARGET_AWAY: Final = Gauge(
     "placet_target_away", "1 while attempts wait for the target.", ["target"]
 )
 STUCK: Final = Gauge("placet_write_backs_stuck", "Write-backs that wait for a person.", ["target"])
+TARGET_PAUSED: Final = Gauge(
+    "placet_target_paused", "1 while an operator has paused the target.", ["target"]
+)

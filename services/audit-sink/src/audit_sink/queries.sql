@@ -41,6 +41,74 @@ SELECT sequence, record, audit_hash FROM audit.record
 WHERE sequence >= %s AND sequence < %s
 ORDER BY sequence
 
+-- name: read_hashes
+SELECT audit_hash FROM audit.record WHERE sequence >= %s AND sequence < %s ORDER BY sequence
+
+-- name: read_records_at
+SELECT sequence, record FROM audit.record WHERE sequence = ANY(%s) ORDER BY sequence
+
+-- name: read_payloads
+SELECT sequence, salt, parts FROM audit.payload WHERE sequence = ANY(%s)
+
+-- name: find_event
+SELECT sequence FROM audit.event_key WHERE event_id = %s
+
+-- name: find_named
+-- The index, and behind its last row the records themselves, so that nothing sealed is missed.
+WITH indexed AS (SELECT coalesce(max(sequence), -1) AS last FROM audit.search)
+SELECT sequence FROM audit.search WHERE item_id = %(key)s
+UNION SELECT sequence FROM audit.search WHERE decision_id = %(key)s
+UNION SELECT sequence FROM audit.search WHERE correlation_id = %(key)s
+UNION SELECT sequence FROM audit.record
+      WHERE sequence > (SELECT last FROM indexed)
+        AND (item_id = %(name)s OR decision_id = %(name)s OR correlation_id = %(name)s)
+ORDER BY sequence
+
+-- name: first_recorded
+-- Sequence and time grow together, so this is a search by halves on the primary key.
+WITH RECURSIVE halves (low, high) AS (
+    SELECT 0::bigint, (SELECT coalesce(max(sequence) + 1, 0) FROM audit.record)
+    UNION ALL
+    SELECT CASE WHEN r.recorded_at < %(since)s THEN r.sequence + 1 ELSE h.low END,
+           CASE WHEN r.recorded_at < %(since)s THEN h.high ELSE r.sequence END
+    FROM halves h JOIN audit.record r ON r.sequence = (h.low + h.high) / 2
+    WHERE h.low < h.high
+)
+SELECT low FROM halves WHERE low = high
+
+-- name: search_end
+SELECT coalesce(max(sequence) + 1, 0) FROM audit.search
+
+-- name: read_to_index
+SELECT r.sequence, r.recorded_at, r.record, p.parts
+FROM audit.record r LEFT JOIN audit.payload p USING (sequence)
+WHERE r.sequence >= %s AND r.sequence < %s
+ORDER BY r.sequence
+
+-- name: insert_search
+INSERT INTO audit.search
+    (sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, words)
+SELECT sequence, recorded_at, type, item_id, decision_id, correlation_id, actor,
+       to_tsvector('simple', text)
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::text[], %s::text[])
+     AS made (sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, text)
+ON CONFLICT (sequence) DO NOTHING
+
+-- name: search
+SELECT s.sequence, r.record
+FROM audit.search s JOIN audit.record r USING (sequence)
+WHERE (%(item_id)s::text IS NULL OR s.item_id = %(item_id)s)
+  AND (%(decision_id)s::text IS NULL OR s.decision_id = %(decision_id)s)
+  AND (%(correlation_id)s::text IS NULL OR s.correlation_id = %(correlation_id)s)
+  AND (%(actor)s::text IS NULL OR s.actor = %(actor)s)
+  AND (%(type)s::text IS NULL OR s.type = %(type)s)
+  AND (%(words)s::text IS NULL OR s.words @@ websearch_to_tsquery('simple', %(words)s))
+  AND (%(since)s::timestamptz IS NULL OR s.recorded_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR s.recorded_at < %(until)s)
+ORDER BY s.sequence DESC
+LIMIT %(limit)s
+
 -- name: find_head
 SELECT size, root, checkpoint FROM ledger.head WHERE origin = %s
 

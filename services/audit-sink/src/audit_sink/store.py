@@ -247,19 +247,32 @@ class Reader:
             raise LogDamagedError(f"record {start + len(rows)} is missing")
         return [(record, audit_hash) for _, record, audit_hash in rows]
 
+    def hashes(self, start: int, end: int) -> list[bytes]:
+        """Return the hashes of records [start, end). Raises as `records` does."""
+        rows = self._ask("read_hashes", start, end)
+        if len(rows) != end - start:
+            raise LogDamagedError(f"of the records {start} to {end - 1} some are missing")
+        return [audit_hash for (audit_hash,) in rows]
+
+    def connection(self) -> psycopg.Connection[Any]:
+        """Return the session, made anew where it is gone. Raises psycopg.OperationalError."""
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._dsn, self._name)
+        return self._connection
+
     def close(self) -> None:
         """End the session."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
-    def _ask(self, query: str, *parameters: int) -> list[tuple[Any, ...]]:
+    def _ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run a query with its parameters, or with one mapping of them by name."""
+        named = parameters[0] if parameters and isinstance(parameters[0], dict) else parameters
         with unavailable_database():
-            if self._connection is None or self._connection.closed:
-                self._connection = connect(self._dsn, self._name)
             try:
-                cursor = self._connection.cursor(binary=True)
-                return cursor.execute(QUERIES[query], parameters).fetchall()
+                cursor = self.connection().cursor(binary=True)
+                return cursor.execute(QUERIES[query], named).fetchall()
             except psycopg.OperationalError:
                 self.close()
                 raise

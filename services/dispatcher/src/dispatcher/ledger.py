@@ -23,7 +23,16 @@ from contract.topics import WRITE_BACKS
 from conveyor import outbox, relay
 from conveyor.database import connect, unavailable_database
 from dispatcher.events import Row, event_of
-from dispatcher.ledger_rows import Move, Verdict, cancellations, rows_of, state_of, verdicts
+from dispatcher.ledger_rows import (
+    FAILED,
+    Move,
+    Verdict,
+    cancellations,
+    never_begun,
+    rows_of,
+    state_of,
+    verdicts,
+)
 from dispatcher.plan import Plan, TakeBack
 from dispatcher.queries import QUERIES
 from dispatcher.writeback import Code, Images, Next, State, move
@@ -101,10 +110,15 @@ class Ledger:
             self._connection = connection
         return self._connection
 
-    def _run(self, cursor: Transaction, name: str, **parameters: Any) -> psycopg.Cursor[Any]:
+    def run(self, cursor: Transaction, name: str, **parameters: Any) -> psycopg.Cursor[Any]:
+        """Run a named statement; `instance` is given."""
         return cursor.execute(
             QUERIES[name], {"instance": self._instance, **parameters}, prepare=True
         )
+
+    def digest(self, data: bytes) -> bytes:
+        """Return the installation's digest of `data`, as the ledger keeps instead of it."""
+        return self._digester.of_bytes(data)
 
     def lock_instance(self) -> bool:
         """Try to become the one dispatcher of the instance, as long as this session lives."""
@@ -134,14 +148,14 @@ class Ledger:
             return []
         document = _document(list(rows.values()))
         with transaction.pipeline():
-            self._run(transaction, "open_records", rows=document)
-            self._run(transaction, "lock_records", rows=document)
-            accepting = self._run(transaction, "accept", rows=document)
-            knowing = self._run(transaction, "known", ids=list(rows))
+            self.run(transaction, "open_records", rows=document)
+            self.run(transaction, "lock_records", rows=document)
+            accepting = self.run(transaction, "accept", rows=document)
+            knowing = self.run(transaction, "known", ids=list(rows))
         inserted = dict(accepting.fetchall())
         known = {row[0]: row[1:] for row in knowing.fetchall()}
         closed = [one for one, state in inserted.items() if state != State.WAITING]
-        self._settle(transaction, [rows[one]["identifier"] for one in closed])
+        self.settle(transaction, [rows[one]["identifier"] for one in closed])
         self._tell(transaction, self._rows(transaction, closed), {})
         return verdicts(plans, set(inserted), known)
 
@@ -152,18 +166,18 @@ class Ledger:
         """
         place = {"identifier": one.target.identifier, "ordinal": one.ordinal}
         document = _document([place])
-        self._run(transaction, "open_records", rows=document)
-        steps = self._run(transaction, "take_back_rows", **place).fetchall()
-        self._run(transaction, "lock_records", rows=document)
+        self.run(transaction, "open_records", rows=document)
+        steps = self.run(transaction, "take_back_rows", **place).fetchall()
+        self.run(transaction, "lock_records", rows=document)
         if not steps:  # one may have come in before we had the record
-            steps = self._run(transaction, "take_back_rows", **place).fetchall()
-        known = self._run(transaction, "known_take_back", decision_id=one.decision_id).fetchone()
+            steps = self.run(transaction, "take_back_rows", **place).fetchall()
+        known = self.run(transaction, "known_take_back", decision_id=one.decision_id).fetchone()
         if known is not None:
             same = known == (one.ordinal, one.taken, one.digest)
             return (Verdict.DUPLICATE if same else Verdict.REUSED), []
         if any(step[1] != one.taken for step in steps):
             return Verdict.REUSED, []
-        inserted = self._run(
+        inserted = self.run(
             transaction,
             "take_back",
             **place,
@@ -175,8 +189,8 @@ class Ledger:
             return Verdict.REUSED, []
         moves, late = cancellations(steps, one.target.identifier)
         self._record(transaction, moves)
-        self._settle(transaction, [one.target.identifier])
-        self._tell_of(transaction, moves)
+        self.settle(transaction, [one.target.identifier])
+        self.tell(transaction, moves)
         return Verdict.NEW, late
 
     # Work
@@ -188,26 +202,49 @@ class Ledger:
                 QUERIES["claim"], {"instance": self._instance, "most": most}, prepare=True
             ).fetchall()
 
+    def due(self, transaction: Transaction, most: int, busy: Sequence[str]) -> list[Claimed]:
+        """Return up to `most` due steps that are not `busy`, as `claim` does, without a lock."""
+        values = {"instance": self._instance, "most": most, "busy": list(busy)}
+        with transaction.cursor(row_factory=kwargs_row(_claimed)) as cursor:
+            return cursor.execute(QUERIES["due"], values, prepare=True).fetchall()
+
     def record(self, transaction: Transaction, moves: Sequence[Move]) -> None:
-        """Record what became of claimed steps: states, order, images and events."""
+        """Record what became of claimed steps: states, order, images and events.
+
+        A step that will never be done takes those after it along.
+        """
+        failed = [one.write_back_id for one in moves if one.next.state in FAILED]
+        if failed:
+            rows = self.run(transaction, "later_steps", ids=failed).fetchall()
+            moves = [*moves, *never_begun(rows)]
         closing = [one for one in moves if one.next.closes]
         self._record(transaction, moves)
-        self._settle(transaction, [one.identifier for one in closing])
-        images = [one for one in moves if one.next.after is not None]
+        self.settle(transaction, [one.identifier for one in closing])
+        self.keep_images(transaction, moves)
+        self.tell(transaction, moves)
+
+    def keep_images(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        """Keep what the target held before and after, where that is known."""
+        images = [one for one in moves if one.next.before is not None or one.next.after is not None]
         if images:
-            self._run(
+            self.run(
                 transaction,
                 "keep_images",
                 ids=[one.write_back_id for one in images],
                 before=[_image(one.next.before) for one in images],
                 after=[_image(one.next.after) for one in images],
             )
-        self._tell_of(transaction, moves)
 
-    def next_due(self) -> float | None:
-        """Return seconds until the next step is due (0 or less: now), None when there is none."""
+    def next_due(self, busy: Sequence[str] = ()) -> float | None:
+        """Return seconds until the next step is due (0 or less: now), None when there is none.
+
+        Steps that are `busy` do not count.
+        """
         with self.transaction() as transaction:
-            row = self._run(transaction, "next_due").fetchone()
+            if busy:
+                row = self.run(transaction, "next_due_besides", busy=list(busy)).fetchone()
+            else:
+                row = self.run(transaction, "next_due").fetchone()
         return None if row is None or row[0] is None else float(row[0])
 
     def find_gaps(self, gap: float) -> int:
@@ -226,16 +263,16 @@ class Ledger:
                     attempts=row[2],
                     next=stuck,
                 )
-                for row in self._run(transaction, "gaps", gap=gap).fetchall()
+                for row in self.run(transaction, "gaps", gap=gap).fetchall()
             ]
             self._record(transaction, moves)
-            self._tell_of(transaction, moves)
+            self.tell(transaction, moves)
         return len(moves)
 
     def count_stuck(self) -> int:
         """Return how many steps wait for a person."""
         with self.transaction() as transaction:
-            row = self._run(transaction, "stuck").fetchone()
+            row = self.run(transaction, "stuck").fetchone()
         return 0 if row is None else int(row[0])
 
     # Parts of the above
@@ -247,19 +284,19 @@ class Ledger:
         with transaction.pipeline():
             if closing:
                 places = [{"identifier": one.identifier} for one in moves if one.next.closes]
-                self._run(transaction, "lock_records", rows=_document(places))
-            self._run(transaction, "record", rows=_document([state_of(one) for one in moves]))
+                self.run(transaction, "lock_records", rows=_document(places))
+            self.run(transaction, "record", rows=_document([state_of(one) for one in moves]))
             if closing:
-                self._run(transaction, "forget_plans", ids=closing)
+                self.run(transaction, "forget_plans", ids=closing)
 
-    def _settle(self, transaction: Transaction, identifiers: Sequence[str]) -> None:
+    def settle(self, transaction: Transaction, identifiers: Sequence[str]) -> None:
         """Advance these records over what is closed, and release what comes next."""
         if not identifiers:
             return
         document = _document([{"identifier": one} for one in sorted(set(identifiers))])
         with transaction.pipeline():
-            self._run(transaction, "advance", rows=document)
-            releasing = self._run(transaction, "release", rows=document)
+            self.run(transaction, "advance", rows=document)
+            releasing = self.run(transaction, "release", rows=document)
         resolved = [row[0] for row in releasing.fetchall() if row[1] == State.STUCK]
         self._tell(transaction, self._rows(transaction, resolved), {})
 
@@ -271,7 +308,8 @@ class Ledger:
                 QUERIES["events"], {"ids": list(write_back_ids)}, prepare=True
             ).fetchall()
 
-    def _tell_of(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+    def tell(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        """Put the events of these moves, which are recorded, in the outbox."""
         rows = self._rows(transaction, [one.write_back_id for one in moves])
         self._tell(transaction, rows, {one.write_back_id: one.next.conflicting for one in moves})
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 
 from dispatcher.plan import Plan
 from dispatcher.writeback import Code, Next, State, move
@@ -97,6 +97,28 @@ def cancellations(
             )
         )
     return moves, late
+
+
+FAILED: Final = frozenset({State.CONFLICT, State.REFUSED, State.ABANDONED})
+"""States of a step after which the later steps of its decision make no sense."""
+
+
+def never_begun(steps: Sequence[tuple[Any, ...]]) -> list[Move]:
+    """Return the moves that cancel steps whose earlier step failed."""
+    return [
+        Move(
+            write_back_id=write_back_id,
+            identifier=identifier,
+            transition=transition + 1,
+            attempts=attempts,
+            next=Next(
+                state=move(State.WAITING, State.CANCELLED),
+                code=Code.EARLIER_STEP,
+                detail="the step before it was not done",
+            ),
+        )
+        for write_back_id, identifier, transition, attempts in steps
+    ]
 
 
 def state_of(one: Move) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import threading
+from collections.abc import Sequence
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from contract.targets import ConfigError, TargetConfig
-from contract.topics import DECISIONS
+from contract.topics import CONTROLS, DECISIONS
 from conveyor import health, logs
 from conveyor.consumer import Consumer
 from conveyor.database import unavailable_database
@@ -25,13 +26,15 @@ from conveyor.migrate import migrate
 from conveyor.parking import Parking
 from conveyor.process import run_together, stop_on_signals
 from conveyor.producer import Producer
+from conveyor.record import Parked, Record
 from conveyor.relay import Relay
 from dispatcher.consume import Intake
 from dispatcher.ledger import CHANNEL, OUTBOX, Ledger
+from dispatcher.operate import Operators
 from dispatcher.settings import DispatcherSettings
 from dispatcher.snapshot import Snapshots, application, serve
-from dispatcher.targets.sql import SqlTarget
 from dispatcher.targets.target import StartRefusedError, Target
+from dispatcher.wiring import make_target
 from dispatcher.work import Engine
 from dispatcher.writeback import Retries
 
@@ -52,13 +55,6 @@ def main() -> None:
         log.critical("start_refused", code="BAD_CONFIGURATION", detail=str(error))
         code = _REFUSED
     sys.exit(code)
-
-
-def make_target(settings: DispatcherSettings, config: TargetConfig) -> Target:
-    """Return the adapter for the target's kind."""
-    if config.kind == "postgresql":
-        return SqlTarget(config, settings.dsn())
-    raise StartRefusedError("NOT_SUPPORTED", f"targets of kind {config.kind!r} come later")
 
 
 def run(settings: DispatcherSettings, stop: threading.Event) -> int:
@@ -89,6 +85,7 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
         gap=settings.order_gap,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - spreads retries, guards nothing
         on_written=snapshots.forget,
+        rate=config.rate,
     )
     producer = Producer(settings.kafka, f"dispatcher-{config.name}")
     group, incoming = f"dispatcher-{config.name}", ledger()
@@ -99,6 +96,16 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
         digester=digester,
         wake=engine.wake,
     )
+    operators = Operators(
+        instance=config.name, ledger=incoming, pause=engine.pause, wake=engine.wake
+    )
+
+    def handle(records: Sequence[Record]) -> list[Parked]:
+        """Controls first: what is paused begins none of this batch's decisions."""
+        controls = [one for one in records if one.topic == CONTROLS]
+        rest = [one for one in records if one.topic != CONTROLS]
+        return operators.handle(controls) + intake.handle(rest)
+
     relay = Relay(dsn=settings.database, table=OUTBOX, channel=CHANNEL, producer=producer)
 
     def decisions(stop: threading.Event) -> None:
@@ -108,8 +115,8 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
                 Consumer(
                     bootstrap=settings.kafka,
                     group=group,
-                    topics=[DECISIONS],
-                    handle=intake.handle,
+                    topics=[DECISIONS, CONTROLS],
+                    handle=handle,
                     parking=Parking(consumer=group, digester=digester, producer=producer),
                 ).run(stop)
 

@@ -108,6 +108,119 @@ SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.decision_id::te
  LIMIT %(most)s
    FOR UPDATE OF w SKIP LOCKED
 
+-- name: due
+-- As claim, but locks nothing: what is under way here (`busy`) is left out, and what another worker
+-- begins meanwhile is found out by `hold`.
+SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.decision_id::text,
+       w.item_id::text, w.revision, w.correlation_id, w.state, w.transition, w.attempts,
+       p.statement, extract(epoch FROM clock_timestamp() - w.not_before)::float8 AS since_due
+  FROM dispatch.write_back w
+  JOIN dispatch.plan p USING (write_back_id)
+ WHERE w.instance = %(instance)s
+   AND w.ready
+   AND w.state IN ('WAITING', 'RETRYING', 'UNKNOWN')
+   AND w.next_attempt_at <= now()
+   AND NOT w.write_back_id = ANY (%(busy)s::uuid[])
+ ORDER BY w.next_attempt_at
+ LIMIT %(most)s
+
+-- name: hold
+-- Lock the steps that nobody has moved since: the transition is the fencing token.
+SELECT w.write_back_id::text
+  FROM dispatch.write_back w
+  JOIN json_to_recordset(%(rows)s::json) AS i (write_back_id uuid, transition integer)
+    ON w.write_back_id = i.write_back_id AND w.transition = i.transition
+ WHERE w.state IN ('WAITING', 'RETRYING', 'UNKNOWN', 'SENDING')
+ ORDER BY w.write_back_id
+   FOR UPDATE OF w
+
+-- name: intend
+UPDATE dispatch.write_back w
+   SET state = 'SENDING',
+       transition = i.transition,
+       attempts = i.attempts,
+       next_attempt_at = NULL,
+       reason_code = NULL,
+       reason = NULL,
+       intent_at = clock_timestamp(),
+       intent_digest = decode(i.digest, 'hex'),
+       fence = w.fence + 1
+  FROM json_to_recordset(%(rows)s::json)
+       AS i (write_back_id uuid, transition integer, attempts integer, digest text)
+ WHERE w.write_back_id = i.write_back_id
+
+-- name: interrupted
+-- Intents without an outcome that nobody here is sending.
+SELECT write_back_id::text, identifier, transition, attempts
+  FROM dispatch.write_back
+ WHERE instance = %(instance)s
+   AND state = 'SENDING'
+   AND NOT write_back_id = ANY (%(busy)s::uuid[])
+ ORDER BY write_back_id
+   FOR UPDATE
+
+-- name: later_steps
+-- What was to follow these steps in their decisions.
+SELECT DISTINCT l.write_back_id::text, l.identifier, l.transition, l.attempts
+  FROM dispatch.write_back e
+  JOIN dispatch.write_back l
+    ON l.instance = e.instance AND l.identifier = e.identifier AND l.ordinal = e.ordinal
+   AND l."position" > e."position"
+ WHERE e.write_back_id = ANY (%(ids)s::uuid[])
+   AND l.state = 'WAITING'
+
+-- name: images_of
+SELECT g.before, g.after
+  FROM dispatch.write_back w
+  JOIN dispatch.image g USING (write_back_id)
+ WHERE w.instance = %(instance)s AND w.identifier = %(identifier)s
+   AND w.decision_id = %(decision_id)s AND w.step = %(step)s
+
+-- name: paused
+SELECT 1 FROM dispatch.paused WHERE instance = %(instance)s
+
+-- name: pause
+INSERT INTO dispatch.paused (instance, actor_id, reason, paused_at)
+VALUES (%(instance)s, %(actor_id)s, %(reason)s, %(at)s)
+    ON CONFLICT DO NOTHING
+
+-- name: resume
+DELETE FROM dispatch.paused WHERE instance = %(instance)s
+
+-- name: stuck_step
+SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.transition, w.reason_code,
+       p.statement
+  FROM dispatch.write_back w
+  JOIN dispatch.plan p USING (write_back_id)
+ WHERE w.instance = %(instance)s AND w.write_back_id = %(id)s AND w.state = 'STUCK'
+   FOR UPDATE OF w
+
+-- name: skip_gap
+-- A person goes on without the ordinals that never came. Needs lock_records. Should they come
+-- later, they are refused entry: `accept` takes nothing at or below `closed`.
+UPDATE dispatch.record_order r
+   SET closed = %(ordinal)s - 1
+ WHERE r.instance = %(instance)s AND r.identifier = %(identifier)s
+   AND r.closed < %(ordinal)s - 1
+   AND NOT EXISTS (
+       SELECT 1 FROM dispatch.write_back e
+        WHERE e.instance = r.instance AND e.identifier = r.identifier
+          AND e.ordinal > r.closed AND e.ordinal < %(ordinal)s)
+RETURNING r.identifier
+
+-- name: counts
+SELECT state, count(*)
+  FROM dispatch.write_back
+ WHERE instance = %(instance)s
+   AND state IN ('WAITING', 'SENDING', 'RETRYING', 'UNKNOWN', 'STUCK')
+ GROUP BY state
+
+-- name: next_due_besides
+SELECT extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float8
+  FROM dispatch.write_back
+ WHERE instance = %(instance)s AND ready AND state IN ('WAITING', 'RETRYING', 'UNKNOWN')
+   AND NOT write_back_id = ANY (%(busy)s::uuid[])
+
 -- name: next_due
 SELECT extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float8
   FROM dispatch.write_back
@@ -198,7 +311,9 @@ DELETE FROM dispatch.plan WHERE write_back_id = ANY (%(ids)s::uuid[])
 -- name: keep_images
 INSERT INTO dispatch.image (write_back_id, before, after)
 SELECT * FROM unnest(%(ids)s::uuid[], %(before)s::bytea[], %(after)s::bytea[])
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (write_back_id) DO UPDATE
+   SET before = coalesce(excluded.before, image.before),
+       after = coalesce(excluded.after, image.after)
 
 -- name: gaps
 -- The first step of a record whose earlier ordinal has not come for too long.

@@ -1,8 +1,9 @@
 """The engine: claims due steps, has the target do them, records what became of them.
 
-Owns when something is attempted: due times, one batch at a time, the circuit of a target that is
-away. Refuses to know what an outcome means (`writeback`), how it is stored (`ledger`) and how it is
-done (`targets`). Whatever is interrupted anywhere is simply claimed again: recovery is this loop.
+Owns when something is attempted: due times, one batch at a time (or several records at once, for
+targets that need it: `flights`), pause, the circuit of a target that is away. Refuses to know what
+an outcome means (`writeback`), how it is stored (`ledger`) and how it is done (`targets`). Whatever
+is interrupted anywhere is simply claimed again: recovery is this loop.
 
 One process works for an instance: it holds a session lock on the connection that commits the
 outcomes, so losing the lock is losing the power to record. Others stand by.
@@ -12,22 +13,26 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 import structlog
 
 from contract.statement import from_text
 from conveyor import metrics
 from conveyor.errors import UnavailableError
+from dispatcher.flights import Attempt, Ended, Flights
 from dispatcher.ledger import Claimed, Ledger
+from dispatcher.ledger_controls import is_paused
 from dispatcher.ledger_rows import Move
+from dispatcher.pace import Pace
 from dispatcher.plan import write_back
-from dispatcher.targets.target import Target
+from dispatcher.targets.target import Target, TwoPhase
 from dispatcher.writeback import (
     AlreadyApplied,
     Applied,
     Outcome,
     Retries,
+    State,
     Unavailable,
     WriteBack,
     after_attempt,
@@ -40,6 +45,7 @@ _SLICE: Final = 0.5  # how soon a waiting loop notices that it is to stop
 _IDLE: Final = 30.0  # how often it looks without being woken, at least
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
+_GRACE: Final = 6.0  # of the ten seconds in which a process ends
 
 
 class LeadLostError(Exception):
@@ -62,9 +68,9 @@ class Circuit:
         """Return seconds until the target may be asked again; 0 when the circuit is closed."""
         return 0.0 if self._until is None else max(0.0, self._until - now)
 
-    def failed(self, now: float) -> None:
-        """Open, for twice as long as last time."""
-        self._until = now + self._pause
+    def failed(self, now: float, at_least: float = 0.0) -> None:
+        """Open, for twice as long as last time, or for `at_least` seconds where that is longer."""
+        self._until = now + max(self._pause, at_least)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def worked(self) -> None:
@@ -86,8 +92,12 @@ class Engine:
         gap: float,
         jitter: Callable[[], float],
         on_written: Callable[[str], None],
+        rate: float | None = None,
     ) -> None:
-        """`jitter` draws from [-1, 1]; `on_written` hears of every record that changed."""
+        """`jitter` draws from [-1, 1]; `on_written` hears of every record that changed.
+
+        `rate`: most attempts a second, for targets without `key_in_write`.
+        """
         self._instance = instance
         self._ledger = ledger
         self._target = target
@@ -99,6 +109,18 @@ class Engine:
         self._due = threading.Event()
         self._circuit = Circuit()
         self._gaps_at = 0.0
+        self._paused = threading.Event()
+        self._flights: Flights | None = None
+        self._asking: threading.Thread | None = None
+        if not target.promises.key_in_write:
+            self._flights = Flights(
+                name=instance,
+                ledger=ledger,
+                target=cast("TwoPhase", target),
+                decide=self._decide_flight,
+                pace=Pace(rate),
+                wake=self.wake,
+            )
         self.leading = threading.Event()
         """Set once this process works for the instance; never cleared (it ends instead)."""
 
@@ -110,6 +132,20 @@ class Engine:
     def wake(self) -> None:
         """Say that there may be work. From any thread."""
         self._due.set()
+
+    @property
+    def paused(self) -> bool:
+        """Tell whether an operator paused the target."""
+        return self._paused.is_set()
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - a state, not an option
+        """Begin nothing any more, or go on. From any thread; what was sent is still recorded."""
+        if paused:
+            self._paused.set()
+        else:
+            self._paused.clear()
+        metrics.TARGET_PAUSED.labels(target=self._instance).set(paused)
+        self.wake()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`. A ledger or target that is away is waited for.
@@ -127,7 +163,17 @@ class Engine:
                 log.warning("unavailable", dispatcher=self._instance, error=str(error))
                 stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+        self._finish()
         self._ledger.close()
+
+    def _finish(self) -> None:
+        """Record what was sent and ends soon; the rest is handed over as it is."""
+        if self._flights is None or not self.leading.is_set():
+            return
+        try:
+            self._observe_flights(self._flights.finish(_GRACE))
+        except UnavailableError as error:
+            log.warning("unavailable", dispatcher=self._instance, error=str(error))
 
     def _lead(self, stop: threading.Event) -> None:
         """Get the instance's lock, or stand by for it."""
@@ -135,6 +181,12 @@ class Engine:
             if self.leading.is_set():
                 raise LeadLostError(f"another dispatcher works for {self._instance}")
             stop.wait(_STANDBY)
+        if stop.is_set():
+            return
+        self.pause(is_paused(self._ledger))
+        if self._flights is not None and (found := self._flights.recover()):
+            log.warning("interrupted_writes", target=self._instance, count=found)
+            self._ledger.wake_relay()
         if not stop.is_set() and not self.leading.is_set():
             log.info("dispatcher_leads", target=self._instance)
             self.leading.set()
@@ -142,14 +194,25 @@ class Engine:
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self._due.clear()  # before looking, so that a wake-up after it is not lost
-            if not self._may_attempt():
-                self._sleep(stop, self._circuit.wait(time.monotonic()))
+            allowed = self._may_attempt()
+            if self._flights is not None:
+                moved = self._fly(self._flights, allowed=allowed)
+            else:
+                moved = self._batch() if allowed else 0
+            if moved:
                 continue
-            if self.step():
+            if not allowed:
+                self._sleep(stop, self._forbidden(), woken=self.paused or self._flights is not None)
                 continue
             self._look_for_gaps()
-            due = self._ledger.next_due()
+            due = self._ledger.next_due() if self._flights is None else self._flights.wait()
             self._sleep(stop, self._idle if due is None else min(due, self._idle), woken=True)
+
+    def _forbidden(self) -> float:
+        """Return seconds for which nothing may be attempted, unless something happens."""
+        if self.paused:
+            return self._idle
+        return self._circuit.wait(time.monotonic()) or (_IDLE if self._asking else 0.0)
 
     def _sleep(self, stop: threading.Event, seconds: float, *, woken: bool = False) -> None:
         until = time.monotonic() + seconds
@@ -160,21 +223,45 @@ class Engine:
                 return
 
     def _may_attempt(self) -> bool:
-        """Tell whether the target may be written to. (Pause and rate limits belong here.)"""
+        """Tell whether the target may be written to."""
+        if self.paused:
+            return False
         if not self._circuit.open:
             return True
         if self._circuit.wait(time.monotonic()) > 0:
             return False
-        away = self._target.ready()
+        if self._flights is None:
+            self._heard(self._target.ready())
+        elif self._asking is None:  # in a thread: while it asks, outcomes still come in
+            self._asking = threading.Thread(target=self._ask, name="ready", daemon=True)
+            self._asking.start()
+        return not self._circuit.open
+
+    def _ask(self) -> None:
+        self._heard(self._target.ready())
+        self._asking = None
+        self.wake()
+
+    def _heard(self, away: Unavailable | None) -> None:
         if away is None:
             log.info("target_answers", target=self._instance)
             self._circuit.worked()
         else:
-            self._circuit.failed(time.monotonic())
+            self._circuit.failed(time.monotonic(), away.retry_after or 0.0)
         metrics.TARGET_AWAY.labels(target=self._instance).set(self._circuit.open)
-        return away is None
 
     def step(self) -> int:
+        """Do what can be done now, and return how many steps moved."""
+        if self._flights is None:
+            return self._batch()
+        return self._fly(self._flights, allowed=self._may_attempt())
+
+    def _fly(self, flights: Flights, *, allowed: bool) -> int:
+        moved, ended = flights.step(allowed=allowed)
+        self._observe_flights(ended)
+        return moved
+
+    def _batch(self) -> int:
         """Attempt one batch of due steps, and return how many there were.
 
         One ordered protocol: what a crash leaves is said at each line.
@@ -215,14 +302,49 @@ class Engine:
             for one, wanted, outcome in zip(claimed, work, outcomes, strict=True)
         ]
 
+    def _decide_flight(self, attempt: Attempt, outcome: Outcome) -> Move:
+        sent = attempt.state is State.SENDING  # then the intent counted the attempt
+        attempts = attempt.attempts if sent else attempt.attempts + 1
+        return Move(
+            write_back_id=attempt.key,
+            identifier=attempt.claimed.identifier,
+            transition=attempt.transition + 1,
+            attempts=attempts,
+            next=after_attempt(
+                attempt.state,
+                outcome,
+                attempts=attempts,
+                retries=self._retries,
+                jitter=self._jitter(),
+                fields=attempt.wanted.fields,
+            ),
+        )
+
+    def _observe_flights(self, ended: Sequence[Ended]) -> None:
+        away = _away([one.outcome for one in ended])
+        # Requests that were under way when the circuit opened say nothing new.
+        if away and self._circuit.wait(time.monotonic()) <= 0:
+            self._went_away(away)
+        for one in ended:
+            self._count([one.claimed], [one.outcome], one.seconds)
+
     def _observe(
         self, claimed: Sequence[Claimed], outcomes: Sequence[Outcome], seconds: float
     ) -> None:
-        away = [one for one in outcomes if isinstance(one, Unavailable) and one.whole_target]
+        away = _away(outcomes)
         if len(away) == len(outcomes):
-            log.warning("target_away", target=self._instance, code=away[0].code)
-            self._circuit.failed(time.monotonic())
-            metrics.TARGET_AWAY.labels(target=self._instance).set(1)
+            self._went_away(away)
+        self._count(claimed, outcomes, seconds)
+
+    def _went_away(self, away: Sequence[Unavailable]) -> None:
+        log.warning("target_away", target=self._instance, code=away[0].code)
+        longest = max(one.retry_after or 0.0 for one in away)
+        self._circuit.failed(time.monotonic(), longest)
+        metrics.TARGET_AWAY.labels(target=self._instance).set(1)
+
+    def _count(
+        self, claimed: Sequence[Claimed], outcomes: Sequence[Outcome], seconds: float
+    ) -> None:
         for name, count in Counter(type(one).__name__ for one in outcomes).items():
             metrics.ATTEMPTS.labels(target=self._instance, outcome=name).inc(count)
         took = metrics.DECISION_TO_TARGET.labels(target=self._instance)
@@ -241,3 +363,7 @@ class Engine:
             log.warning("order_gap", target=self._instance, count=found)
             self._ledger.wake_relay()
         metrics.STUCK.labels(target=self._instance).set(self._ledger.count_stuck())
+
+
+def _away(outcomes: Sequence[Outcome]) -> list[Unavailable]:
+    return [one for one in outcomes if isinstance(one, Unavailable) and one.whole_target]

@@ -16,9 +16,9 @@ and one event: WAITING -> APPLIED. Being accepted is none: the decision said so 
 
 SENDING belongs to targets that need a committed intent before the request leaves (Jira,
 SharePoint): the request may be on its way. Whoever finds a step SENDING that nobody here sends
-makes it UNKNOWN. A SQL target answers every probe by its key row, so nothing is committed before the
-send and SENDING is never entered for it; each failed attempt shows as a RETRYING or UNKNOWN event
-with its `attempts`.
+makes it UNKNOWN. A SQL target answers every probe by its key row, so nothing is committed before
+the send and SENDING is never entered for it; each failed attempt shows as a RETRYING or UNKNOWN
+event with its `attempts`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from review_api.api import decisions, errors, items, operations, people, session
+from review_api.api import claims, decisions, errors, items, operations, people, session
 from review_api.api.guard import GuardedRoute, UnguardedRouteError, needs
 from review_api.api.middleware import Careful
 from review_api.desk import Desk
@@ -21,6 +21,7 @@ from review_api.roles import Permission
 ROUTERS = (
     items.router,
     decisions.router,
+    claims.router,
     session.router,
     people.router,
     operations.router,

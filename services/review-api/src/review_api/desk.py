@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import Request
 
 from conveyor.keys import Signer
+from review_api.commands.claims import Claims
 from review_api.commands.decide import Decide
 from review_api.commands.judgement import Judge
 from review_api.commands.look import Look
@@ -31,6 +32,7 @@ class Desk:
     policy: Policy
     decide: Decide
     take_back: TakeBack
+    claims: Claims
     look: Look
     listing: Listing
     measures: Measures
@@ -80,6 +82,7 @@ def build(settings: ApiSettings) -> Desk:
             policy_version=policy.version,
         ),
         take_back=TakeBack(**signing),
+        claims=Claims(store=store, digester=digester),
         look=Look(store=store, snapshots=snapshots, digester=digester),
         listing=Listing(store),
         measures=Measures(store),

@@ -7,7 +7,7 @@ import base64
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -153,9 +153,9 @@ class Listing:
         self._counts: dict[str, int] = {}
         self._counted_at = -_COUNTS_SECONDS
 
-    async def page(self, wanted: Filter) -> Page:
-        """Return one page. Costs what it shows, however long the queue is."""
-        statement, values = page(wanted)
+    async def page(self, wanted: Filter, viewer: UUID) -> Page:
+        """Return one page, as `viewer` sees it. Costs what it shows, however long the queue is."""
+        statement, values = page(replace(wanted, viewer=viewer))
         try:
             rows = await self._store.all(statement, values)
         except ProblemError as error:

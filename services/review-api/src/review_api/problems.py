@@ -33,6 +33,8 @@ class Code(StrEnum):
     KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     KEY_IN_USE = "IDEMPOTENCY_KEY_IN_USE"
     ALREADY_DECIDED = "ALREADY_DECIDED"
+    CLAIMED = "CLAIMED"
+    CLAIM_STALE = "CLAIM_STALE"
     NOT_POSSIBLE = "NOT_POSSIBLE"
     REVISION_SUPERSEDED = "REVISION_SUPERSEDED"
     SEEN_STALE = "SEEN_STALE"
@@ -96,6 +98,8 @@ KINDS: Final[dict[Code, Kind]] = {
     ),
     Code.KEY_IN_USE: Kind(409, "The first request with this key is still running", _SAME),
     Code.ALREADY_DECIDED: Kind(409, "Somebody has decided", _LOOK),
+    Code.CLAIMED: Kind(409, "Somebody else is at it", "Take the next item, or wait."),
+    Code.CLAIM_STALE: Kind(409, "Your claim is over", "Claim the item again, look, and decide."),
     Code.NOT_POSSIBLE: Kind(409, "Not possible in this state", _LOOK),
     Code.REVISION_SUPERSEDED: Kind(409, "There is another revision of this item", _LOOK),
     Code.SEEN_STALE: Kind(409, "What you saw has changed", _LOOK),

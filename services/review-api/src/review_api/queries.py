@@ -60,7 +60,7 @@ SORTS: Final[Mapping[str, Sort]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What a list shows. No `states`: all of them."""
+    """What a list shows. No `states`: all of them. `viewer`: whose skips are marked."""
 
     states: tuple[State, ...] = ()
     lane: Lane | None = None
@@ -70,15 +70,19 @@ class Filter:
     sort: Sort = SORTS[DEFAULT_SORT]
     after: tuple[str, ...] | None = None
     limit: int = 50
+    viewer: UUID | None = None
 
 
 _COLUMNS: Final = (
     "item_id, source, external_id, revision, state, lane, system, instance, identifier, risk,"
-    " divergence, due_at, created_at"
+    " divergence, due_at, created_at, claim_person, claim_name, claim_until"
 )
 _SHOWN: Final = (
     "item_id, source, external_id, revision, state, lane, system, instance, identifier, risk,"
-    " divergence, nullif(due_at, 'infinity') AS due, created_at, title"
+    " divergence, nullif(due_at, 'infinity') AS due, created_at, title, claim_person,"
+    " CASE WHEN claim_until > clock_timestamp() THEN claim_name END AS claimed_by, claim_until,"
+    " EXISTS (SELECT 1 FROM review.skip WHERE skip.person_id = %(viewer)s"
+    " AND skip.item_id = page.item_id AND skip.revision = page.revision) AS skipped"
 )
 
 
@@ -91,6 +95,7 @@ def page(wanted: Filter) -> tuple[sql.SQL, dict[str, Any]]:
     where, values = _conditions(wanted)
     order = ", ".join((*wanted.sort.keys, "item_id"))
     values["limit"] = wanted.limit + 1
+    values["viewer"] = wanted.viewer
     if wanted.words or wanted.item:
         rows = _searched(wanted, where, values)
     else:

@@ -16,6 +16,7 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
        account.roles, clock_timestamp() AS now,
        item.revision, item.state, item.lane, item.policy_version, item.decisions, item.version,
        item.instance, item.identifier,
+       item.claims, item.claim_person, item.claim_name, item.claim_until,
        item_revision.event,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at,
@@ -38,7 +39,8 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
 -- event, held until the hold is over. Answers with the ones that were taken; an item that is not at
 -- the version that was read is left as it is, and of two orders for one item the first wins.
 -- Locks are taken in one order by everybody: items by id, then records by key. The target's ordinal
--- is drawn under the record's lock and is the last field of the event.
+-- is drawn under the record's lock and is the last field of the event. Claims are compared under the
+-- item's lock: nobody decides what somebody else has claimed in between, or under a lapsed claim.
 WITH orders AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(orders)s::json) AS row (
         n integer, item uuid, version integer, state text, lane text, policy_version text,
@@ -46,20 +48,25 @@ WITH orders AS MATERIALIZED (
         person uuid, actor uuid, name text, role text, reason_code text,
         at timestamptz, not_before timestamptz, statement text, key_id text, signature text,
         record_key text, draws boolean, payload text, headers text, steps json,
-        key text, request_digest text, body text, outcome json)
+        key text, request_digest text, body text, outcome json, claim integer)
 ), locked AS MATERIALIZED (
-    SELECT item.item_id, item.version
+    SELECT item.item_id, item.version, item.claims, item.claim_person, item.claim_until
       FROM orders JOIN review.item ON item.item_id = orders.item
      ORDER BY item.item_id FOR UPDATE OF item
 ), taken AS MATERIALIZED (
     SELECT DISTINCT ON (orders.item) orders.*, decode(orders.record_key, 'base64') AS record
       FROM orders JOIN locked ON locked.item_id = orders.item AND locked.version = orders.version
+     WHERE CASE WHEN locked.claim_until > clock_timestamp()
+                THEN locked.claim_person = orders.person
+                     AND coalesce(orders.claim = locked.claims, true)
+                ELSE orders.claim IS NULL END
      ORDER BY orders.item, orders.n
 ), moved AS (
     UPDATE review.item
        SET state = taken.state, lane = taken.lane, policy_version = taken.policy_version,
            decisions = taken.ordinal, version = taken.version + 1, changed_at = taken.at,
-           open_decision = taken.decision
+           open_decision = taken.decision,
+           claim_person = NULL, claim_name = NULL, claim_until = NULL
       FROM taken WHERE item.item_id = taken.item
 ), counted AS (
     SELECT record, count(*) AS many FROM taken WHERE draws GROUP BY record
@@ -128,6 +135,81 @@ SELECT review.take_back(
     %(target_ordinal)s::bigint, %(statement)s::text, %(key_id)s::text, %(signature)s::bytea,
     %(record_key)s::bytea, %(payload)s::bytea, %(headers)s::bytea)
 
+-- name: claim_context
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       clock_timestamp() AS now,
+       item.item_id, item.revision, item.state, item.correlation_id, item_revision.event_id,
+       item.claims, item.claim_person, item.claim_name, item.claim_until,
+       opening.item_id IS NOT NULL AS opened
+  FROM review.session
+  JOIN review.account USING (account_id)
+  JOIN review.person USING (person_id)
+  LEFT JOIN review.item ON item.item_id = %(item)s
+  LEFT JOIN review.item_revision
+         ON item_revision.item_id = item.item_id AND item_revision.revision = item.revision
+  LEFT JOIN review.opening
+         ON opening.item_id = item.item_id AND opening.revision = item.revision
+        AND opening.person_id = account.person_id
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+   AND account.disabled_at IS NULL
+
+-- name: claim
+-- Given only where nobody has claimed or renewed since it was read. A renewal is told to nobody.
+WITH held AS (
+    UPDATE review.item
+       SET claims = %(given)s, claim_person = %(person)s, claim_name = %(name)s,
+           claim_until = %(until)s
+     WHERE item_id = %(item)s AND revision = %(revision)s AND claims = %(was)s
+       AND claim_until IS NOT DISTINCT FROM %(was_until)s::timestamptz
+       AND state = ANY (%(states)s::text[])
+    RETURNING item_id
+), told AS (
+    INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+    SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+           %(headers)s::bytea
+      FROM held WHERE %(is_new)s::boolean
+)
+SELECT item_id FROM held
+
+-- name: release
+-- Only one's own, and only the newest; the token stays spent.
+WITH left_alone AS (
+    UPDATE review.item SET claim_person = NULL, claim_name = NULL, claim_until = NULL
+     WHERE item_id = %(item)s AND claims = %(given)s AND claim_person = %(person)s
+    RETURNING item_id
+), told AS (
+    INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+    SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+           %(headers)s::bytea
+      FROM left_alone
+)
+SELECT item_id FROM left_alone
+
+-- name: skip
+WITH passed AS (
+    INSERT INTO review.skip (person_id, item_id, revision, reason)
+    VALUES (%(person)s, %(item)s, %(revision)s, %(reason)s)
+        ON CONFLICT (person_id, item_id, revision) DO NOTHING
+    RETURNING item_id
+)
+INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+       %(headers)s::bytea
+  FROM passed
+
+-- name: open_item
+WITH opened AS (
+    INSERT INTO review.opening (item_id, revision, person_id)
+    VALUES (%(item)s, %(revision)s, %(person)s)
+        ON CONFLICT (item_id, revision, person_id) DO NOTHING
+    RETURNING item_id
+)
+INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+       %(headers)s::bytea
+  FROM opened
+RETURNING id
+
 -- name: latest_decision
 -- Who won, for those who lost.
 SELECT decision_id, action, name, decided_at FROM review.decision
@@ -138,6 +220,7 @@ SELECT item.item_id, item.source, item.external_id, item.revision, item.state, i
        item.policy_version, item.system, item.instance, item.identifier, item.risk,
        item.divergence, nullif(item.due_at, 'infinity') AS due_at, item.created_at,
        item.correlation_id, item.decisions, item.version, item.open_decision,
+       item.claims, item.claim_person, item.claim_name, item.claim_until,
        item_revision.event, item_revision.title, item_revision.received_at,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at, clock_timestamp() AS now
@@ -326,7 +409,8 @@ UPDATE review.item
        policy_version = %(policy_version)s, system = %(system)s, instance = %(instance)s,
        identifier = %(identifier)s, risk = %(risk)s, divergence = %(divergence)s,
        due_at = %(due_at)s, correlation_id = %(correlation_id)s,
-       version = version + 1, changed_at = now(), open_decision = NULL
+       version = version + 1, changed_at = now(), open_decision = NULL,
+       claim_person = NULL, claim_name = NULL, claim_until = NULL
  WHERE item_id = %(item)s
 
 -- name: add_write_back_events

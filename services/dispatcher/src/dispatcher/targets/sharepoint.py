@@ -17,8 +17,9 @@ What this adapter cannot promise:
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,14 +30,16 @@ import structlog
 from contract.targets import TargetConfig
 from conveyor.errors import UnavailableError
 from dispatcher.targets import sharepoint_judgement as judgement
-from dispatcher.targets import sharepoint_list, sharepoint_write
+from dispatcher.targets import sharepoint_list
 from dispatcher.targets.columns import BadValueError, Value
 from dispatcher.targets.sharepoint_answers import LostError, later
 from dispatcher.targets.sharepoint_client import Client, Clients
 from dispatcher.targets.sharepoint_fields import canonical
 from dispatcher.targets.sharepoint_judgement import BAD_IDENTIFIER, NOT_FOUND, Prepared
 from dispatcher.targets.sharepoint_list import ItemList
+from dispatcher.targets.sharepoint_memory import Histories
 from dispatcher.targets.sharepoint_token import Tokens, load_secret, require_tls
+from dispatcher.targets.sharepoint_write import Writer
 from dispatcher.targets.target import Promises, Snapshot, StartRefusedError
 from dispatcher.writeback import (
     Absent,
@@ -63,7 +66,8 @@ class SharePointTarget:
     """One SharePoint list. See `target.Target` for what each method promises.
 
     `prepare` and `send` are `apply` in two halves, for an intent to be committed between them.
-    They, `read` and `probe` may be called from several threads, never two for one item.
+    They, `read` and `probe` may be called from several threads, never two for one item. Each may
+    block for three requests or so, each of them for `limit`.
     """
 
     def __init__(
@@ -87,9 +91,10 @@ class SharePointTarget:
         self._promises = Promises(
             batch=workers, key_in_write=False, settle=0.0, comment=False, undo=True
         )
-        self._pool = ThreadPoolExecutor(workers, f"placet {config.name}")
+        self._pool: ThreadPoolExecutor | None = None
         self._learning = threading.Lock()
         self._known: ItemList | None = None
+        self._histories = Histories()
         self._known_at = 0.0
 
     @property
@@ -113,7 +118,9 @@ class SharePointTarget:
         return None if answer.status == _OK and answer.document is not None else later(answer)
 
     def close(self) -> None:
-        self._pool.shutdown()
+        """Let go of every connection, without waiting for the requests under way."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         self._clients.close()
 
     def normalise(self, field: str, value: str) -> str:
@@ -125,11 +132,11 @@ class SharePointTarget:
     def read(self, identifier: str) -> Snapshot | Refused | Unavailable:
         if not self._names(identifier):
             return BAD_IDENTIFIER
-        with self._clients.lend() as client:
-            try:
-                item = sharepoint_write.read_item(client, self._list(client), identifier)
-            except LostError as lost:
-                return self._lost(lost)
+        try:
+            with self._writer() as writer:
+                item = writer.read(identifier)
+        except LostError as lost:
+            return self._lost(lost)
         if item is None:
             return NOT_FOUND
         return Snapshot(
@@ -154,35 +161,40 @@ class SharePointTarget:
             return Refused(code=Code.NOT_SUPPORTED, detail="an item has fields, nothing else")
         if not write_back.fields:
             return Refused(code=Code.NO_FIELDS, detail="no field is to be changed")
-        with self._clients.lend() as client:
-            try:
-                known, values = self._values(client, write_back)
-                item = sharepoint_write.read_item(client, known, write_back.target.identifier)
-                if item is None:
-                    return NOT_FOUND
-                return sharepoint_write.prepare(client, known, write_back, values, item)
-            except BadValueError as bad:
-                return Refused(code=bad.code, detail=bad.detail)
-            except LostError as lost:
-                return self._lost(lost)
+        try:
+            with self._writer() as lent:
+                writer, values = self._values(lent, write_back)
+                item = writer.read(write_back.target.identifier)
+                return NOT_FOUND if item is None else writer.prepare(write_back, values, item)
+        except BadValueError as bad:
+            return Refused(code=bad.code, detail=bad.detail)
+        except LostError as lost:
+            return self._lost(lost)
+
+    def prepare_undo(
+        self, write_back: WriteBack, before: Images, after: Images
+    ) -> Prepared | Outcome:
+        """Do what `prepare` does, to write `before` back where the fields are still `after`."""
+        return self.prepare(replace(write_back, fields=before, seen=dict(after)))
 
     def send(self, prepared: Prepared) -> Outcome:
         """Write what was prepared, under the ETag that was read then; read back.
 
         Outcomes as of `apply`.
         """
-        with self._clients.lend() as client:
-            try:
-                known = self._list(client)
-            except LostError as lost:
-                return self._lost(lost)
-            return sharepoint_write.send(client, known, prepared)
+        try:
+            with self._writer() as writer:
+                return writer.send(prepared)
+        except LostError as lost:  # nothing is known of the list, so nothing was sent
+            return self._lost(lost)
 
     def apply_batch(self, write_backs: Sequence[WriteBack]) -> list[Outcome]:
         if len({one.target.identifier for one in write_backs}) < len(write_backs):
             raise ValueError("two write-backs for one record in one batch")
         if len(write_backs) == 1:
             return [self.apply(write_backs[0])]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._promises.batch, f"placet {self._config.name}")
         return list(self._pool.map(self.apply, write_backs))
 
     def undo(self, write_back: WriteBack, before: Images, after: Images) -> Outcome:
@@ -191,31 +203,39 @@ class SharePointTarget:
     def probe(self, write_back: WriteBack) -> Probe:
         if not self._names(write_back.target.identifier):
             return Absent()
-        with self._clients.lend() as client:
-            try:
-                known = self._list(client)
-                item = sharepoint_write.read_item(client, known, write_back.target.identifier)
-                if item is None:
-                    return Absent()
-                return sharepoint_write.found(client, known, write_back, item) or Absent()
-            except LostError as lost:
-                return self._lost(lost)
+        try:
+            with self._writer() as writer:
+                item = writer.read(write_back.target.identifier)
+                already = None if item is None else writer.found(write_back, item)
+        except LostError as lost:
+            return self._lost(lost)
+        return already or Absent()
 
     # What is known of the list
 
     def _names(self, identifier: str) -> bool:
         return self._config.names(identifier) and judgement.item_id(identifier) is not None
 
-    def _values(self, client: Client, write_back: WriteBack) -> tuple[ItemList, dict[str, Value]]:
-        """Return the list and what to write; nothing is refused on old knowledge of the columns."""
-        known = self._list(client)
+    @contextmanager
+    def _writer(self) -> Iterator[Writer]:
+        """Lend a connection with what is known.
+
+        Raises:
+            LostError: the list cannot be worked with now.
+        """
+        with self._clients.lend() as client:
+            known = self._list(client)
+            yield Writer(client=client, known=known, histories=self._histories)
+
+    def _values(self, writer: Writer, write_back: WriteBack) -> tuple[Writer, dict[str, Value]]:
+        """Return what to write; nothing is refused on old knowledge of the columns."""
         try:
-            return known, judgement.values_of(known, write_back)
+            return writer, judgement.values_of(writer.known, write_back)
         except BadValueError:
             if time.monotonic() - self._known_at < _STALE:
                 raise
-        known = self._list(client, again=True)
-        return known, judgement.values_of(known, write_back)
+        writer = replace(writer, known=self._list(writer.client, again=True))
+        return writer, judgement.values_of(writer.known, write_back)
 
     def _list(self, client: Client, *, again: bool = False) -> ItemList:
         """Return what is known of the list, asking where it is not known.

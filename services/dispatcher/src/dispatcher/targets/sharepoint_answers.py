@@ -126,6 +126,7 @@ _REFUSED: Final = {
     "-2130575155": Code.BAD_VALUE,  # "a text field contains invalid data"
     "-2147024860": Code.TARGET_REFUSED,  # list view threshold
 }
+_BUSY: Final = 503
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 
@@ -161,8 +162,8 @@ def _unavailable(answer: Answer) -> Unavailable:
 def sent(answer: Answer) -> Sent:
     """Return what the answer to a write means. Only a 204 is a success.
 
-    A throttled request (429, 503) was not carried out: Microsoft, "Avoid getting throttled". Any
-    other answer that neither succeeds nor refuses leaves open what happened.
+    A throttled request (429; 503 with Retry-After) was not carried out: Microsoft, "Avoid getting
+    throttled". Any other answer that neither succeeds nor refuses leaves open what happened.
     """
     number = (answer.error or "").partition(",")[0]
     if answer.status == _WRITTEN:
@@ -171,7 +172,7 @@ def sent(answer: Answer) -> Sent:
         return Stale()
     if number in _REFUSED and answer.status >= _CLIENT_ERROR:
         return Refused(code=_REFUSED[number], detail=answer.detail)
-    if answer.status in _LATER:
+    if answer.status in _LATER and (answer.status != _BUSY or answer.retry_after is not None):
         return _unavailable(answer)
     if _CLIENT_ERROR <= answer.status < _SERVER_ERROR and answer.status not in _UNSURE_STATUS:
         return Refused(code=Code.TARGET_REFUSED, detail=answer.detail)

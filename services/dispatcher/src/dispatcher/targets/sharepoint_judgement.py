@@ -149,9 +149,10 @@ class Effect:
     after: Images
 
 
-def mentions(answer: Answer, known: ItemList, key: str) -> bool:
-    """Tell whether any version has this `key` as its marker."""
-    return any(_value(row, known.marker.json_name) == key for row in _versions(answer))
+def keys_of(answer: Answer, known: ItemList) -> frozenset[str]:
+    """Return the markers of all versions."""
+    markers = (_value(row, known.marker.json_name) for row in _versions(answer))
+    return frozenset(marker for marker in markers if isinstance(marker, str))
 
 
 def effect_of(answer: Answer, known: ItemList, key: str) -> Effect | None:

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import Request
 from msgspec import Raw, Struct, field
 
+from contract.events import Int
 from review_api.problems import Code, ProblemError
 from review_api.proposal import ValueRefusedError, compact, parse
 
@@ -23,7 +24,25 @@ class DecisionBody(Struct, kw_only=True, forbid_unknown_fields=True):
     fields: dict[str, Raw] = field(default_factory=dict)
     comment: str | None = None
     reason_code: str | None = None
-    claim_token: str | int | None = None
+    claim_token: Int | None = None
+
+
+class ClaimBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/items/{item_id}/claim`. With the token: a heartbeat."""
+
+    claim_token: Int | None = None
+
+
+class ReleaseBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/items/{item_id}/release`."""
+
+    claim_token: Int
+
+
+class SkipBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/items/{item_id}/skip`."""
+
+    reason: str
 
 
 class SessionBody(Struct, kw_only=True, forbid_unknown_fields=True):

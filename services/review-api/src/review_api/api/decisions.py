@@ -68,6 +68,7 @@ async def _order(request: Request) -> Order:
         fields={name: bytes(raw) for name, raw in sent.fields.items()},
         comment=checked_text("comment", sent.comment),
         reason_code=checked_text("reason_code", sent.reason_code, _LONGEST_CODE),
+        claim_token=sent.claim_token,
     )
 
 

@@ -39,7 +39,8 @@ async def items(
         "cursor": cursor,
         "limit": limit,
     }
-    found = await desk_of(request).listing.page(parse_filter(asked))
+    viewer = request.state.actor.person_id
+    found = await desk_of(request).listing.page(parse_filter(asked), viewer)
     headers = {"Cache-Control": "no-store"}
     return Response(shapes.page(found), 200, headers, media_type="application/json")
 

@@ -7,6 +7,7 @@ keep every digit.
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import orjson
@@ -42,16 +43,23 @@ def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
         "risk": row["risk"],
         "divergence": row["divergence"],
         "due_at": _time(row["due"]),
-        "claim": None,
+        "claim": None
+        if row["claimed_by"] is None
+        else _claim(row["claimed_by"], row["claim_person"], row["claim_until"]),
+        "skipped": row["skipped"],
         "title": row["title"],
         "created_at": _time(row["created_at"]),
     }
 
 
+def _claim(name: str, person_id: UUID | None, until: datetime | None) -> dict[str, Any]:
+    return {"by": name, "person_id": str(person_id), "until": _time(until)}
+
+
 def item(sight: Sight) -> bytes:
     """Return an item, whole."""
     shown = sight.item
-    known = sight.baseline
+    known, held = sight.baseline, sight.claim
     return orjson.dumps(
         {
             "item_id": shown.item_id,
@@ -65,7 +73,9 @@ def item(sight: Sight) -> bytes:
             "risk": shown.risk.score,
             "risk_reasons": shown.risk.reasons,
             "due_at": _time(shown.due_at),
-            "claim": None,
+            "claim": _claim(held.name, held.person_id, held.until)
+            if held.live(sight.now)
+            else None,
             "title": sight.title,
             "created_at": _time(sight.created_at),
             "timestamp": _time(shown.timestamp),

@@ -22,6 +22,7 @@ from contract.identity import Digester
 from contract.statement import Statement, timestamp_text
 from conveyor.keys import Signer
 from review_api import review
+from review_api.commands.claims import claim_of
 from review_api.commands.judgement import Context, Judge, Order, Verdict, body_of
 from review_api.commands.statements import Signed, approver_of, deciding_role, sign
 from review_api.hint import Hint
@@ -199,6 +200,7 @@ class Decide:
                 {"write_back_id": step.write_back_id, "step": step.step} for step in verdict.steps
             ],
             "outcome": _outcome(order, verdict),
+            "claim": order.claim_token,
         }
 
 
@@ -235,6 +237,8 @@ def _context(row: Row) -> Context:
         version=row["version"],
         event=row["event"],
         baseline=baseline_of(row),
+        claim=claim_of(row),
+        person_id=row["person_id"],
     )
 
 

@@ -17,7 +17,8 @@ from contract.events import Action, ReviewItem
 from contract.identity import DecisionId, Digester, ItemId, decision_id, write_back_id
 from contract.statement import FieldChange, Step, timestamp_text
 from contract.targets import TargetConfig
-from review_api import review
+from review_api import claim, review
+from review_api.claim import Claim
 from review_api.policy import Lane, Policy
 from review_api.problems import Code, ProblemError
 from review_api.proposal import Baseline, ValueRefusedError, changes, edited, seen_digest
@@ -37,9 +38,13 @@ class Order:
     fields: Mapping[str, bytes] = field(default_factory=dict)
     comment: str | None = None
     reason_code: str | None = None
+    claim_token: int | None = None
 
     def digest(self, digester: Digester) -> bytes:
-        """Return what tells this request from another one under the same key."""
+        """Return what tells this request from another one under the same key.
+
+        The claim is not part of it: sent again after a new claim, it is the same request.
+        """
         return digester.of_value(
             [
                 str(self.item_id),
@@ -65,6 +70,8 @@ class Context:
     version: int
     event: bytes
     baseline: Baseline | None
+    claim: Claim
+    person_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +115,7 @@ class Judge:
                 f"You decided on revision {order.revision}; the item is at {context.revision}.",
                 revision=context.revision,
             )
+        claim.check_decision(context.claim, context.person_id, order.claim_token, context.now)
         self._check_reason(action, order)
         item = decode(context.event)
         assert isinstance(item, ReviewItem)

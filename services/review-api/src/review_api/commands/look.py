@@ -10,6 +10,8 @@ from contract.codec import decode
 from contract.events import ReviewItem
 from contract.identity import Digester
 from contract.statement import from_text
+from review_api.claim import Claim
+from review_api.commands.claims import claim_of
 from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.proposal import Baseline, seen_digest
@@ -55,6 +57,7 @@ class Sight:
     policy_version: str
     created_at: datetime
     version: int
+    claim: Claim
     baseline: Baseline | None
     stale: bool
     seen_digest: str
@@ -94,6 +97,7 @@ class Look:
             policy_version=row["policy_version"],
             created_at=row["created_at"],
             version=row["version"],
+            claim=claim_of(row),
             baseline=reading.baseline,
             stale=reading.stale,
             seen_digest=seen_digest(item, reading.baseline, self._digester),

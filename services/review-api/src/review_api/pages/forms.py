@@ -16,7 +16,7 @@ from review_api.auth import token_hash
 from review_api.commands.judgement import Order
 from review_api.desk import Desk, desk_of
 from review_api.pages import view
-from review_api.pages.queue import item_page, query
+from review_api.pages.queue import beside, follower, item_page, query
 from review_api.problems import Code, ProblemError
 from review_api.proposal import ValueRefusedError, compact
 from review_api.roles import Permission
@@ -57,6 +57,25 @@ async def take_back(request: Request, decision_id: UUID) -> Response:
     return RedirectResponse(_item(item_id, request), 303)
 
 
+@router.post("/review/items/{item_id}/skip", **needs(Permission.DECIDE))
+async def skip(request: Request, item_id: UUID) -> Response:
+    """Pass an item over, and go to the next one."""
+    sent = await request.form()
+    session = token_hash(session_token(request))
+    reason = _text(sent, "reason")
+    try:
+        await desk_of(request).claims.skip(session, admission(request), item_id, reason)
+    except ProblemError as problem:
+        if problem.code is not Code.BAD_REASON:
+            raise
+        return await item_page(request, item_id, view.Draft(key=str(uuid4())), problem)
+    page = (await beside(request))["page"]
+    after = follower(page, str(item_id), request.state.actor.person_id)
+    way = query(request)
+    place = "/review" if after is None else f"/review/items/{after}"
+    return RedirectResponse(place + (f"?{way}" if way else ""), 303)
+
+
 def _item(item_id: UUID, request: Request) -> str:
     way = query(request)
     return f"/review/items/{item_id}" + (f"?{way}" if way else "")
@@ -81,24 +100,29 @@ def _draft(sent: FormData) -> view.Draft:
     )
 
 
+def _number(text: str) -> int | None:
+    return int(text[:9]) if text.isascii() and text.isdigit() else None
+
+
 def _lines(text: str) -> str:
     """Undo what browsers do to line ends in a form."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 async def _order(desk: Desk, item_id: UUID, sent: FormData, draft: view.Draft) -> Order:
-    action, revision = _text(sent, "action"), _text(sent, "revision")
-    if not (revision.isascii() and revision.isdigit()):
+    action, revision = _text(sent, "action"), _number(_text(sent, "revision"))
+    if revision is None:
         raise ProblemError(Code.BAD_BODY, "The form is incomplete.")
     approves = action == "APPROVE"
     return Order(
         item_id=item_id,
         action=action,
-        revision=int(revision[:9]),
+        revision=revision,
         seen_digest=_text(sent, "seen_digest")[:_LONGEST_KEY],
         fields=await _edits(desk, item_id, draft) if approves else {},
         comment=checked_text("comment", draft.comment),
         reason_code=None if approves else draft.reason_code or None,
+        claim_token=_number(_text(sent, "claim_token")),
     )
 
 

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
-from review_api.api.guard import GuardedRoute, needs
+from review_api.api.guard import GuardedRoute, admission, needs, session_token
+from review_api.auth import token_hash
 from review_api.desk import desk_of
 from review_api.listing import TABS, Page, parse_filter
 from review_api.pages import view
@@ -46,6 +47,9 @@ async def queue(request: Request) -> Response:
 @router.get("/review/items/{item_id}", **needs(Permission.READ))
 async def item(request: Request, item_id: UUID) -> Response:
     """Return an item, with the queue it was taken from."""
+    desk = desk_of(request)
+    if _may_decide(request) and not _ahead(request):
+        await desk.claims.opened(token_hash(session_token(request)), admission(request), item_id)
     return await item_page(request, item_id, view.Draft(key=str(uuid4())))
 
 
@@ -85,7 +89,16 @@ async def item_page(
         is_open=sight.state in OPEN,
         reasons=desk.policy.reasons,
         past_words=view.past_words,
-        follower=_follower(around["page"], str(item_id)),
+        follower=follower(around["page"], str(item_id), actor.person_id),
+        claim=view.claim(sight, actor.person_id),
+        skip_reasons=view.SKIP_WORDS,
+    )
+
+
+def _ahead(request: Request) -> bool:
+    """Tell whether a page is fetched before anybody asks for it: nobody has looked yet."""
+    return "x-placet-ahead" in request.headers or "prefetch" in request.headers.get(
+        "sec-purpose", ""
     )
 
 
@@ -105,9 +118,9 @@ async def beside(request: Request) -> dict[str, Any]:
     filters |= {"limit": _SHOWN}
     if not text:  # a search looks everywhere
         filters |= {"state": ",".join(states), "lane": lane or ""}
-    listing = desk_of(request).listing
+    listing, viewer = desk_of(request).listing, request.state.actor.person_id
     try:
-        page, wrong = await listing.page(parse_filter(filters)), None
+        page, wrong = await listing.page(parse_filter(filters), viewer), None
     except ProblemError as problem:
         page, wrong = Page(rows=[], next=None), problem
     way = {name: asked[name] for name in ("tab", "q", "sort", "cursor") if asked.get(name)}
@@ -136,8 +149,12 @@ def query(request: Request) -> str:
     )
 
 
-def _follower(page: Page, item_id: str) -> str | None:
-    """Return the item after this one in the column, else the first that is another one."""
+def follower(page: Page, item_id: str, person_id: UUID) -> str | None:
+    """Return the item after this one in the column, else the first that is another one.
+
+    Passes over what somebody else holds, and what `person_id` has skipped.
+    """
     ids = [str(row["item_id"]) for row in page.rows]
-    rest = ids[ids.index(item_id) + 1 :] if item_id in ids else ids
-    return rest[0] if rest else None
+    rest = page.rows[ids.index(item_id) + 1 :] if item_id in ids else page.rows
+    free = (row for row in rest if not row["skipped"] and not view.taken(row, person_id))
+    return next((str(row["item_id"]) for row in free), None)

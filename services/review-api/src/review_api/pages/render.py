@@ -29,10 +29,14 @@ _HOUR: Final = 3_600
 _DAY: Final = 86_400
 
 
+_ALL: Final = b"\0".join(STATIC[name] for name in sorted(STATIC))
+RELEASE: Final = hashlib.sha256(_ALL).hexdigest()[:12]
+"""Another content of any static file is another folder, so modules can name each other."""
+
+
 def asset(name: str) -> str:
-    """Return the address of a static file; another content is another address."""
-    digest = hashlib.sha256(STATIC[name]).hexdigest()[:12]
-    return f"/review/static/{name}?v={digest}"
+    """Return the address of a static file."""
+    return f"/review/static/{RELEASE}/{name}"
 
 
 def clock(moment: datetime) -> str:
@@ -103,8 +107,15 @@ _ENVIRONMENT: Final = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
+
+
+def hour(moment: datetime) -> str:
+    """Return the time of day, UTC, to the second."""
+    return f"{moment.astimezone(UTC):%H:%M:%S}"
+
+
 _ENVIRONMENT.globals.update(asset=asset, link=link, marks=marks, count_text=count_text)
-_ENVIRONMENT.filters.update(clock=clock, due=due, span=span, ago=ago, seen=seen)
+_ENVIRONMENT.filters.update(clock=clock, hour=hour, due=due, span=span, ago=ago, seen=seen)
 
 
 def html(request: Request, template: str, status: int = 200, /, **values: Any) -> Response:

@@ -5,19 +5,20 @@ import mimetypes
 from fastapi import APIRouter, Response
 
 from review_api.api.guard import GuardedRoute, needs
-from review_api.pages.render import STATIC
+from review_api.pages.render import RELEASE, STATIC
 from review_api.problems import Code, ProblemError
 from review_api.roles import Permission
 
 router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
 
 
-@router.get("/review/static/{name}", **needs(Permission.PUBLIC))
-async def static(name: str) -> Response:
-    """Return a file of the release."""
+@router.get("/review/static/{release}/{name}", **needs(Permission.PUBLIC))
+async def static(release: str, name: str) -> Response:
+    """Return a file of this release; under another one's address nobody may keep it."""
     data = STATIC.get(name)
     if data is None:
         raise ProblemError(Code.NOT_FOUND, "There is no such file.")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    kept = "public, max-age=31536000, immutable" if release == RELEASE else "no-store"
+    headers = {"Cache-Control": kept}
     return Response(data, 200, headers, media_type=kind)

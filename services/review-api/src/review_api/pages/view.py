@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID
 
 from review_api import marks
+from review_api.claim import Claim
 from review_api.commands.look import Decision, Past, Sight
 from review_api.policy import Lane
 from review_api.review import OPEN, UNDER_WAY, State
@@ -44,6 +46,25 @@ STATES: Final[Mapping[State, tuple[str, str]]] = {
     State.UNDONE: ("undone", "plain"),
 }
 """What states are called, and how they look."""
+
+
+SKIP_WORDS: Final[Mapping[str, str]] = {
+    "NOT_MY_FIELD": "Not my field",
+    "CONFLICT_OF_INTEREST": "Conflict of interest",
+    "LATER": "Later",
+    "OTHER": "Other",
+}
+"""Why somebody passes an item over."""
+
+
+def taken(row: Mapping[str, Any], person_id: UUID) -> bool:
+    """Tell whether somebody else holds the item of a list's row."""
+    return row["claimed_by"] is not None and row["claim_person"] != person_id
+
+
+def claim(sight: Sight, person_id: UUID) -> Claim | None:
+    """Return somebody else's live claim; None where the item is free or one's own."""
+    return sight.claim if sight.claim.held_by_another(person_id, sight.now) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

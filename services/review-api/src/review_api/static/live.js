@@ -37,6 +37,7 @@ const follow = async (place) => {
   if (now !== place) location.replace(location.pathname.replace(/\/decision$/, "") + location.search);
 };
 
-const place = document.querySelector("#progress[data-live=yes]");
-if (place) follow(place);
-document.querySelector("#problem")?.focus();
+export const attach = (main) => {
+  const place = main?.querySelector("#progress[data-live=yes]");
+  if (place) follow(place);
+};

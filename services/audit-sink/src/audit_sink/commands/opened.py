@@ -1,0 +1,117 @@
+"""Opens what a command reads from: the log's files, the hot store, or both.
+
+Owns which is asked first. Files where there are any: they are what is published and small to read;
+the hot store to find records by their ids and for payloads.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from audit_sink.checkpoint import PublicKey
+from audit_sink.commands.terminal import USAGE, stopped
+from audit_sink.folder import FileProblemError, Folder
+from audit_sink.ledger import PostgresLedger
+from audit_sink.lookup import HotStore
+from audit_sink.source import (
+    FilesSource,
+    NoSuchRecordError,
+    Prover,
+    RowsSource,
+    Source,
+    find_in_files,
+)
+from audit_sink.whereabouts import Defaults
+
+_LONGEST_NAME: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A log that commands look things up in."""
+
+    source: Source
+    prover: Prover
+    hot: HotStore | None
+    files: FilesSource | None
+
+    def find(self, name: str) -> list[int]:
+        """Return the places of the records that go by `name`, in order.
+
+        A sequence number; an event's id; else every record of an item, a decision or a correlation
+        id. Raises NoSuchRecordError.
+        """
+        if name.isascii() and name.isdigit():
+            return [int(name[:19])]
+        if len(name) > _LONGEST_NAME or "\0" in name:
+            raise NoSuchRecordError("No record goes by a name like that")
+        if _is_uuid(name):
+            name = name.lower()
+        found = self._find(name)
+        if not found:
+            raise NoSuchRecordError(f"No record goes by {name}")
+        return found
+
+    def _find(self, name: str) -> list[int]:
+        if self.hot is not None:
+            return self.hot.find(name)
+        assert self.files is not None  # `opened` has seen to one of them
+        return find_in_files(self.files, name, self.prover.checkpoint.size)
+
+
+@contextmanager
+def opened(
+    defaults: Defaults,
+    key: PublicKey,
+    *,
+    files: Path | None,
+    database: str | None,
+    ledger: str | None = None,
+) -> Iterator[Opened]:
+    """Open what the options name; where they name nothing, the defaults.
+
+    Raises FileProblemError, UnavailableError, CheckpointError.
+    """
+    dsn = database or (defaults.database if files is None else None)
+    heads = ledger or (defaults.ledger if files is None else None)
+    path = files or (defaults.log_dir if database is None else None)
+    folder = _folder(path, must=files is not None)
+    if folder is None and (dsn is None or heads is None):
+        raise stopped(USAGE, "Say where the log is: --from FILES, or --database with --ledger")
+    hot = None if dsn is None else HotStore(dsn, "placet audit")
+    second = None if heads is None else PostgresLedger(heads, key.name, "placet audit")
+    try:
+        of_files = None if folder is None else FilesSource(folder)
+        source: Source
+        if of_files is not None:
+            source = of_files
+        else:
+            assert hot is not None
+            assert second is not None
+            source = RowsSource(hot, second)
+        yield Opened(source=source, prover=Prover(source, key), hot=hot, files=of_files)
+    finally:
+        for one in (hot, second, folder):
+            if one is not None:
+                one.close()
+
+
+def _folder(path: Path | None, *, must: bool) -> Folder | None:
+    if path is None:
+        return None
+    try:
+        return Folder(path)
+    except FileProblemError:
+        if must:
+            raise
+        return None
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,148 @@
+"""Everything that led to a decision, in order: records, payloads, proofs and what is wrong.
+
+Owns which records belong to the story and how they are put together from a log. Refuses to print.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from audit_sink.bundle import Sealed
+from audit_sink.evidence import Keys, Parts, Signing, parts_problem, shown, signing
+from audit_sink.payload import PayloadError, unpack
+from audit_sink.tlog_proof import ProofError
+
+_CHUNK: Final = 64
+
+
+class Payloads(Protocol):
+    """Where payloads are: `lookup.HotStore`."""
+
+    def payloads(self, sequences: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+        """Return salt and packed parts of those records that still have them."""
+
+
+class Records(Protocol):
+    """Where records are: `source.Source`."""
+
+    def record(self, sequence: int) -> bytes:
+        """Return a record."""
+
+
+class Proofs(Protocol):
+    """Who proves records: `source.Prover`."""
+
+    def prove(self, sequence: int, record: bytes | None = None) -> bytes:
+        """Return the proof file of a record. Raises ProofError, NoSuchRecordError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """One record of the story, checked."""
+
+    sequence: int
+    record: bytes
+    fields: dict[str, Any]
+    proof: bytes | None
+    """None where no head reaches this far yet."""
+    parts: Parts | None
+    """None where the payload is not at hand, or was destroyed."""
+    signing: Signing | None
+    problems: Sequence[str]
+
+
+def tell(
+    sequences: Sequence[int],
+    *,
+    records: Records,
+    proofs: Proofs,
+    size: int,
+    payloads: Payloads | None,
+    keys: Keys | None,
+) -> Iterator[Chapter]:
+    """Yield those records as chapters, in order; `size` is how far the newest head reaches.
+
+    Raises what reading raises; what is wrong with the evidence is in the chapters.
+    """
+    for at in range(0, len(sequences), _CHUNK):
+        some = sequences[at : at + _CHUNK]
+        packed = {} if payloads is None else payloads.payloads(some)
+        for sequence in some:
+            yield _chapter(sequence, records, proofs, size, packed.get(sequence), keys)
+
+
+def _chapter(
+    sequence: int,
+    records: Records,
+    proofs: Proofs,
+    size: int,
+    packed: tuple[bytes, bytes] | None,
+    keys: Keys | None,
+) -> Chapter:
+    record = records.record(sequence)
+    problems = []
+    proof = None
+    if sequence < size:
+        try:
+            proof = proofs.prove(sequence, record)
+        except ProofError as error:
+            problems.append(str(error))
+    fields = _fields(record)
+    parts = None
+    if packed is not None:
+        try:
+            parts = shown(packed[0], unpack(packed[1]))
+        except (PayloadError, UnicodeEncodeError) as error:
+            problems.append(f"payload: {error}")
+    signed = None
+    if parts is not None:
+        problem = parts_problem(fields, parts)
+        signed = signing(fields, parts, keys)
+        problems += [one for one in (problem, signed.problem if signed else None) if one]
+    return Chapter(
+        sequence=sequence,
+        record=record,
+        fields=fields,
+        proof=proof,
+        parts=parts,
+        signing=signed,
+        problems=problems,
+    )
+
+
+def _fields(record: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(record)
+    except orjson.JSONDecodeError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def led_to(decision: Chapter, others: Sequence[Chapter]) -> list[Chapter]:
+    """Return what led to a decision and what came of it, of all records of its item."""
+    own = decision.fields.get("decision_id")
+    return [
+        one
+        for one in others
+        if one.sequence <= decision.sequence or one.fields.get("decision_id") == own
+    ]
+
+
+def to_bundle(chapter: Chapter, only: frozenset[str] | None) -> Sealed:
+    """Return a chapter as it goes into a bundle, showing `only` those parts (None: all).
+
+    Raises:
+        ProofError: nothing proves it, or it is not what was sealed.
+    """
+    if chapter.problems:
+        raise ProofError(f"record {chapter.sequence}: {chapter.problems[0]}")
+    if chapter.proof is None:
+        raise ProofError(f"record {chapter.sequence}: no head reaches this far yet")
+    parts = chapter.parts
+    if parts is not None and only is not None:
+        parts = {name: part if name in only else part.withheld() for name, part in parts.items()}
+    return Sealed(
+        sequence=chapter.sequence, record=chapter.record, proof=chapter.proof, parts=parts
+    )

@@ -1,0 +1,93 @@
+// Claims the open item and keeps it while somebody looks at it: a lease of 90 s, renewed every 30.
+// Leaving gives it back. The server decides who holds what; this shows it and sends the token along.
+
+const BEAT = 30_000;
+const AGAIN = 10_000;
+
+let held = null; // { item, token, csrf } while the claim is ours
+let timer = 0;
+let main = null;
+
+const send = (item, what, csrf, body, keepalive = false) =>
+  fetch(`/api/items/${item}/${what}`, {
+    method: "POST",
+    keepalive,
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+    body: JSON.stringify(body),
+  });
+
+const say = (text, warn) => {
+  const line = main?.querySelector("#claim");
+  if (!line) return;
+  if (line.textContent !== text) line.textContent = text;
+  line.classList.toggle("warn", warn);
+};
+
+const clock = (iso) => `${iso.slice(11, 19)} UTC`;
+
+const mark = (token) => {
+  const field = main?.querySelector("#decide input[name=claim_token]");
+  if (field) field.value = token ?? "";
+};
+
+const refused = (problem) => {
+  held = null;
+  mark(null);
+  if (problem.code === "CLAIMED") say(`Claimed by ${problem.by} until ${clock(problem.until)}`, true);
+  else if (problem.code === "NOT_POSSIBLE") say("Decided meanwhile", true);
+};
+
+const beat = async () => {
+  clearTimeout(timer);
+  const item = main?.dataset.item;
+  const csrf = token();
+  if (!item || !csrf) return;
+  const at = main;
+  let pause = AGAIN;
+  try {
+    const body = held?.item === item ? { claim_token: held.token } : {};
+    const answer = await send(item, "claim", csrf, body);
+    const told = await answer.json();
+    if (at !== main) return; // another item is open by now
+    if (answer.ok) {
+      held = { item, csrf, token: told.claim_token };
+      mark(held.token);
+      say(`Yours until ${clock(told.until)}`, false);
+      pause = BEAT;
+    } else if (told.code === "CLAIM_STALE") {
+      held = null;
+      pause = 0; // somebody had it in between, and has left: claim anew
+    } else if (told.code !== "UNAVAILABLE") refused(told);
+    if (told.code === "NOT_POSSIBLE" || told.code === "NOT_SIGNED_IN") return;
+  } catch {
+    say("No connection: kept, and tried again", true);
+  }
+  timer = setTimeout(() => document.visibilityState === "visible" && beat(), pause);
+};
+
+const token = () => main?.querySelector("#decide input[name=csrf]")?.value;
+
+export const release = () => {
+  clearTimeout(timer);
+  if (held) send(held.item, "release", held.csrf, { claim_token: held.token }, true).catch(() => {});
+  held = null;
+};
+
+// A decision gives the claim back by itself; to give it back before would make it stale.
+export const keep = () => {
+  clearTimeout(timer);
+  held = null;
+};
+
+export const attach = (place) => {
+  if (held && held.item !== place?.dataset.item) release();
+  main = place;
+  if (main?.querySelector("#claim")) beat();
+};
+
+addEventListener("pagehide", release);
+addEventListener("submit", (event) => event.target.id === "decide" && keep());
+addEventListener("pageshow", (event) => event.persisted && beat());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && main?.querySelector("#claim")) beat();
+});
