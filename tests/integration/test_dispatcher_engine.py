@@ -533,3 +533,23 @@ def test_two_workers_that_both_think_they_lead_write_once(lab: Lab) -> None:
         pass
     assert len(lab.faq.effects()) == 3
     rival.close()
+
+
+# Operators
+
+
+def test_a_paused_target_is_not_written_to_until_it_is_resumed(lab: Lab) -> None:
+    lab.faq.run(
+        "INSERT INTO dispatch.paused (instance, actor_id, paused_at) VALUES (%s, 'a', now())",
+        lab.desk.instance,
+    )
+    lab.accept(lab.desk.approve("a", '"new"', '""'))
+    lab.run_until(lambda: lab.engine.paused)
+    assert lab.faq.effects() == []
+
+    def resumed() -> bool:
+        lab.engine.pause(False)
+        return lab.state("a") == "APPLIED"
+
+    lab.run_until(resumed)
+    assert lab.faq.effects() == [("a", "new")]

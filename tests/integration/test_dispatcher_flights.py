@@ -337,6 +337,12 @@ def test_fields_that_are_not_written_cancel_the_comment(lab: Flying, how: str) -
     assert lab.faq.run("SELECT count(*) FROM dispatch.plan") == [(0,)]
 
 
+def test_a_decision_that_cannot_be_done_refuses_every_step(lab: Flying) -> None:
+    lab.accept(lab.approve("a\t", '"new"', '"old"', comment=True))
+    assert lab.step_states("a\t") == {"fields": "REFUSED", "comment": "REFUSED"}
+    assert lab.events()[0].reason_code == "BAD_IDENTIFIER"
+
+
 def test_an_undo_writes_old_values_back_and_finds_the_comment_by_its_image(lab: Flying) -> None:
     first = lab.approve("a", '"new"', '"old"', 1, comment=True)
     lab.accept(first)

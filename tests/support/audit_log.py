@@ -75,6 +75,7 @@ class MemoryLog:
         self.rows: list[Row] = []
         self.keys: dict[str, bytes] = {}
         self.offsets: dict[Place, int] = {}
+        self.covered: dict[Place, set[int]] = {}
         self.trouble = Trouble()
 
     @contextmanager
@@ -99,6 +100,7 @@ class _MemoryTransaction:
         self._log = log
         self._rows: list[Row] = []
         self._offsets: dict[Place, int] = {}
+        self._covered: dict[Place, set[int]] = {}
 
     def known(self, event_ids: Sequence[str]) -> dict[str, bytes]:
         return {one: self._log.keys[one] for one in event_ids if one in self._log.keys}
@@ -108,6 +110,9 @@ class _MemoryTransaction:
 
     def insert(self, rows: Iterable[Row]) -> None:
         self._rows += rows
+
+    def cover(self, offsets: Mapping[Place, Iterable[int]]) -> None:
+        self._covered = {place: set(some) for place, some in offsets.items()}
 
     def move_offsets(self, offsets: Mapping[Place, int]) -> None:
         self._offsets |= offsets
@@ -120,6 +125,8 @@ class _MemoryTransaction:
             self._log.rows.append(row)
             self._log.keys[str(row.event_id)] = row.digest
         self._log.offsets |= self._offsets
+        for place, some in self._covered.items():
+            self._log.covered.setdefault(place, set()).update(some)
 
 
 class MemoryLetters:

@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 PLACET = str(Path(sys.executable).with_name("placet"))
 _RUNNING = "IDEMPOTENCY_KEY_IN_USE"
+_LOOK_AGAIN = {"SEEN_STALE", "BASELINE_UNKNOWN"}  # what was seen is not what is there
 COUNT_EFFECTS = """
 CREATE TABLE IF NOT EXISTS effect (
     id text NOT NULL, answer text, version bigint, at timestamptz DEFAULT clock_timestamp());
@@ -119,7 +120,7 @@ class Person(Anybody):
                 raise
             if answer.status_code == 201:
                 return answer.json()
-            if answer.json().get("code") == "SEEN_STALE":  # the record moved: look again
+            if answer.json().get("code") in _LOOK_AGAIN:
                 seen, key = {}, uuid.uuid4().hex
                 return None
             if answer.status_code >= 500 or answer.json().get("code") == _RUNNING:

@@ -27,6 +27,18 @@ from tests.support.decisions import Desk
 TOKEN = "service-token-of-the-tests"
 
 
+_TABLE = """
+kind = "postgresql"
+dsn_file = "dsn"
+table = "faq_answer"
+key_column = "id"
+version_column = "version"
+columns = ["answer", "status"]
+identifier_pattern = "[A-Za-z0-9_-]+"
+retry = [0.2, 0.5, 1.0]
+"""
+
+
 @dataclass
 class Started:
     """A running process. `log` is its standard output."""
@@ -128,8 +140,16 @@ def _dispatch_role(server: str) -> tuple[str, str]:
 
 @contextmanager
 def dispatcher_place(
-    folder: Path, *, server: str, kafka: str, target_dsn: str, desk: Desk, instance: str
+    folder: Path,
+    *,
+    server: str,
+    kafka: str,
+    target_dsn: str,
+    desk: Desk,
+    instance: str,
+    entry: str | None = None,
 ) -> Iterator[Place]:
+    """`entry`: the target in `targets.toml`, but for name and dispatcher; default: the table."""
     role, dsn = _dispatch_role(server)
     port = free_port()
     (folder / "keys").mkdir()
@@ -144,16 +164,9 @@ def dispatcher_place(
         f"""
 [[target]]
 name = "{instance}"
-kind = "postgresql"
-dsn_file = "dsn"
-table = "faq_answer"
-key_column = "id"
-version_column = "version"
-columns = ["answer", "status"]
-identifier_pattern = "[A-Za-z0-9_-]+"
 dispatcher_url = "http://127.0.0.1:{port}"
 hold = 0
-retry = [0.2, 0.5, 1.0]
+{entry or _TABLE}
 """
     )
     place = Place(

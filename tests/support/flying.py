@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 from tests.support.decisions import DIGESTER, Desk
@@ -223,7 +224,9 @@ def steps_of(desk: Desk, decision: str, identifier: str) -> list[Step]:
 class Flying(Lab):
     """`lab.target` is the Site. `restart` is a new process: whatever was under way is gone."""
 
-    site: Site = field(default_factory=Site)
+    site: Any = field(default_factory=Site)
+    config: TargetConfig = CONFIG
+    changing: str = "summary"
     rate: float | None = None
     alone: bool = True
     retries: Retries = field(
@@ -242,9 +245,9 @@ class Flying(Lab):
         if self.alone:
             self.until(engine_ledger.lock_instance)
         self.engine = Engine(
-            instance=INSTANCE,
+            instance=self.config.name,
             ledger=engine_ledger,
-            target=self.site,  # type: ignore[arg-type]
+            target=self.site,
             retries=self.retries,
             gap=self.gap,
             jitter=lambda: 0.0,
@@ -252,14 +255,17 @@ class Flying(Lab):
             rate=self.rate,
         )
         self.intake = Intake(
-            config=CONFIG,
+            config=self.config,
             ledger=incoming,
             verify=self.desk.verifier.verify,
             digester=DIGESTER,
             wake=self.engine.wake,
         )
         self.operators = Operators(
-            instance=INSTANCE, ledger=incoming, pause=self.engine.pause, wake=self.engine.wake
+            instance=self.config.name,
+            ledger=incoming,
+            pause=self.engine.pause,
+            wake=self.engine.wake,
         )
 
     def close(self) -> None:
@@ -269,12 +275,12 @@ class Flying(Lab):
     def approve(
         self, identifier: str, value: str, seen: str, ordinal: int = 1, *, comment: bool = False
     ) -> ReviewDecision:
-        statement = self.desk.statement(identifier, {"summary": (value, seen)})
+        statement = self.desk.statement(identifier, {self.changing: (value, seen)})
         steps = steps_of(self.desk, statement.decision_id, identifier)[: 1 + comment]
         return self.desk.decision(
             self.desk.statement(
                 identifier,
-                {"summary": (value, seen)},
+                {self.changing: (value, seen)},
                 decision_id=statement.decision_id,
                 steps=steps,
             ),
@@ -304,7 +310,12 @@ class Flying(Lab):
 
     def ledger(self) -> Ledger:
         self._ledgers.append(
-            Ledger(self.dispatch_dsn, system="jira", instance=INSTANCE, digester=DIGESTER)
+            Ledger(
+                self.dispatch_dsn,
+                system=self.config.system,
+                instance=self.config.name,
+                digester=DIGESTER,
+            )
         )
         return self._ledgers[-1]
 
@@ -335,13 +346,13 @@ class Flying(Lab):
         return [event.state.value for event in events]
 
     def control(
-        self, kind: str, scope: str = INSTANCE, *, event_id: str | None = None, **detail: str
+        self, kind: str, scope: str = "", *, event_id: str | None = None, **detail: str
     ) -> Control:
         return Control(
             event_id=event_id or str(uuid.uuid4()),
             correlation_id="",
             timestamp=datetime.now(UTC),
-            scope=scope,
+            scope=scope or self.config.name,
             control=kind,
             actor_id="a1",
             role="sre",
@@ -364,6 +375,13 @@ class Flying(Lab):
                 for i, one in enumerate(controls)
             ]
         )
+
+    def keys(self, step: str) -> list[str]:
+        """The ids of all write-backs of a step."""
+        rows = self.faq.run(
+            "SELECT write_back_id::text FROM dispatch.write_back WHERE step = %s", step
+        )
+        return [str(row[0]) for row in rows]
 
     def key(self, identifier: str, ordinal: int = 1, step: str = "fields") -> str:
         [(found,)] = self.faq.run(
@@ -389,7 +407,10 @@ class Flying(Lab):
 
 
 @contextmanager
-def flying(server: str, *identifiers: str, **options: object) -> Iterator[Flying]:
+def flying(
+    server: str, *identifiers: str, config: TargetConfig = CONFIG, **options: Any
+) -> Iterator[Flying]:
+    """`identifiers` are made in a Site; another `site` (an adapter) has its own."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA dispatch")
     migrate(server, "dispatch", files("dispatcher.migrations"))
@@ -397,13 +418,15 @@ def flying(server: str, *identifiers: str, **options: object) -> Iterator[Flying
         faq=Faq(owner=server, writer="", role=""),
         dsn="",
         dispatch_dsn=server,
-        desk=Desk(INSTANCE, "jira"),
-        **options,  # type: ignore[arg-type]
+        desk=Desk(config.name, config.system),
+        config=config,
+        **options,
     )
     for one in identifiers:
         lab.site.records[one] = {"summary": '"old"'}
     try:
         yield lab
     finally:
-        lab.site.gate.set()
+        if isinstance(lab.site, Site):
+            lab.site.gate.set()
         lab.close()

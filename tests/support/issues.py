@@ -64,7 +64,11 @@ def target(
 
 
 def change(
-    identifier: str, *, step: str = "fields", comment: str | None = None, **fields: tuple[Any, Any]
+    identifier: str,
+    step: str = "fields",
+    comment: str | None = None,
+    /,
+    **fields: tuple[Any, Any],
 ) -> WriteBack:
     """`fields`: name -> (value, seen) as Python values."""
     return WriteBack(
@@ -79,4 +83,4 @@ def change(
 
 
 def note(identifier: str, comment: str = "Refund is due.") -> WriteBack:
-    return change(identifier, step="comment", comment=comment)
+    return change(identifier, "comment", comment)

@@ -52,6 +52,9 @@ version = "test"
 [[rule]]
 when = { risk_at_least = 0.9 }
 lane = "critical"
+[[rule]]
+when = { field = "answer", amount_over = 1000 }
+lane = "critical"
 """
 OUTPUT = "Delhi is the capital of India. It has 99 gates."
 SNIPPET = "Delhi is the capital of India, and a city."
@@ -157,8 +160,10 @@ def dispatcher() -> Iterator[Dispatcher]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            identifier = parse_qs(parts.query)["identifier"][0]
+            identifier = parse_qs(parts.query).get("identifier", [""])[0]
             status, body = told.answer(identifier, self.headers.get("Authorization"))
+            if parts.path == "/internal/status" and status != 401:
+                status, body = 200, {"state": "paused", "open": {"WAITING": 2}}
             data = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -250,7 +255,7 @@ def served(app: Any) -> Iterator[str]:
 
 TEXTS = (
     "item item_revision decision write_back write_back_event idempotency target_order baseline"
-    " outbox skip opening"
+    " outbox skip opening approval draft comment"
 )
 
 

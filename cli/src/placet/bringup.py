@@ -3,16 +3,18 @@
 A crash at any point leaves files that the next run reuses and processes that it stops first.
 """
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from conveyor.keys import write_secret
 from placet import accounts, configuration, databases, programs
 from placet.demo import publishing, support
+from placet.demo import targets as demo_targets
 from placet.demo.outputs import TARGET, questions
+from placet.demo.stand_ins import HEALTH, PROCESSES, address, of_target
 from placet.home import Home
 from placet.keys import ROLES, Keys
 from placet.progress import Report
@@ -53,20 +55,22 @@ def bring_up(
     servers = _servers(wanted, home, stack_id, report)
     state = _state(wanted, home, servers)
     setting = _setting(wanted, home, stack_id, servers, state)
+    stand_ins = programs.stand_in_programs(setting, wanted.roles)
     services = programs.service_programs(setting, wanted.roles)
-    state = _with_processes(state, setting, [*servers.programs, *services], wanted.roles)
+    everything = [*servers.programs, *stand_ins, *services]
+    state = _with_processes(state, setting, everything, wanted.roles)
     state.save(home)  # from here on `status` and `down` know what there is
 
-    supervision.start([*servers.programs, *services], _inherited(wanted.environment, stack_id))
+    supervision.start(everything, _inherited(wanted.environment, stack_id))
     with report.step("Kafka and PostgreSQL answer") as step:
-        _start(servers.programs, supervision)
+        _start([*servers.programs, *stand_ins], supervision)
         wait_for(servers.questions, supervision, home, step)
     with report.step("Topics, databases and roles"):
         _prepare(servers, state, keys)
     if services:
         with report.step("Services are ready") as step:
             _start(services, supervision)
-            asked = {program.name: _ready(setting, program.name) for program in services}
+            asked = {one.name: _ready(setting, one.name) for one in [*stand_ins, *services]}
             wait_for(asked, supervision, home, step)
     if "review-api" in wanted.roles and not state.accounts:
         with report.step("Accounts, one per role"):
@@ -154,14 +158,10 @@ def _setting(
     keys = Keys(home.keys)
     configuration.make(home)
     if state.demo and servers.postgres:
-        dsn_file = keys.dsn_file(TARGET)
-        dsn_file.unlink(missing_ok=True)
-        write_secret(
-            dsn_file, support.dsn(servers.postgres, keys.passwords(), support.WRITER).encode()
-        )
-        name = configuration.dispatcher_port_name()
-        port = kept_ports(home.ports_file, [name])[name]
-        configuration.write_demo_targets(home, dsn_file, port, state.hold)
+        if servers.fresh:  # whatever was written to the stand-ins, nobody knows of it any more
+            shutil.rmtree(home.sandbox, ignore_errors=True)
+            home.make()
+        demo_targets.write(home, servers.postgres, state.hold)
     targets_file = configuration.targets_file(home, wanted.environment)
     targets = configuration.read_targets(targets_file)
     processes = programs.names(programs.SERVICES, [t.name for t in targets], wanted.intakes)
@@ -171,11 +171,12 @@ def _setting(
         bin=Path(sys.executable).parent,
         kafka=servers.kafka or "",
         dsns=databases.dsns(servers.postgres, keys.passwords(), ROLES) if servers.postgres else {},
-        ports=kept_ports(home.ports_file, [*processes, programs.REVIEW_PORT]),
+        ports=kept_ports(home.ports_file, [*processes, programs.REVIEW_PORT, *PROCESSES]),
         targets=targets,
         targets_file=targets_file,
         policy_file=configuration.policy_file(home, wanted.environment),
         intakes=wanted.intakes,
+        demo=state.demo,
         extra={name: wanted.environment[name] for name in _PASSED_ON if name in wanted.environment},
     )
 
@@ -184,11 +185,15 @@ def _with_processes(
     state: State, setting: programs.Setting, watched: Sequence[Program], roles: Sequence[str]
 ) -> State:
     passwords = Keys(setting.home.keys).passwords()
-    targets = []
+    running = {program.name for program in watched}
+    targets: list[dict[str, str | None]] = []
     for target in setting.targets:
-        entry = {"name": target.name}
+        entry: dict[str, str | None] = {"name": target.name}
+        stand_in = of_target(target.name)
         if target.name == TARGET and state.demo and state.postgres:
             entry["dsn"] = support.dsn(state.postgres, passwords, support.OWNER)
+        elif stand_in and stand_in.process in running:
+            entry |= {"dsn": None, "url": address(setting.ports[stand_in.process])}
         targets.append(entry)
     return replace(
         state,
@@ -215,7 +220,8 @@ def _start(watched: Sequence[Program], supervision: Supervision) -> None:
 
 def _ready(setting: programs.Setting, name: str) -> Question:
     port = setting.ports[programs.REVIEW_PORT if name == "review-api" else name]
-    return lambda: serves(LOOPBACK, port, "/readyz")
+    path = HEALTH if name in PROCESSES else "/readyz"
+    return lambda: serves(LOOPBACK, port, path)
 
 
 def _inherited(environment: Mapping[str, str], stack_id: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The configuration files of the local stack: `targets.toml` and `policy.toml`.
 
 Owns their place and the demonstration's text. A file named by PLACET_TARGETS or PLACET_POLICY
-is used as it is; one in the home that somebody edited stays, but for the demonstration's target.
+is used as it is; one in the home that somebody edited stays, but for the demonstration's targets.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from string import Template
 from typing import Final
 
 from contract.targets import TargetConfig, parse_targets
-from placet.demo.outputs import TARGET
 from placet.home import Home
 from placet.servers.ports import LOOPBACK, write_atomically
 
@@ -29,21 +28,16 @@ def policy_file(home: Home, environment: Mapping[str, str]) -> Path:
 def make(home: Home) -> None:
     """Write the files that are missing."""
     if not home.policy_file.exists():
-        write_atomically(home.policy_file, _packaged("policy.toml"))
+        write_atomically(home.policy_file, packaged("policy.toml"))
     if not home.targets_file.exists():
         write_atomically(home.targets_file, _NO_TARGETS)
 
 
 def demo_targets(dsn_file: Path, port: int, hold: float) -> str:
     """The text of the demonstration's `targets.toml`."""
-    return Template(_packaged("targets.toml")).substitute(
-        dsn_file=dsn_file, dispatcher_url=f"http://{LOOPBACK}:{port}", hold=f"{hold:g}"
-    )
-
-
-def write_demo_targets(home: Home, dsn_file: Path, port: int, hold: float) -> None:
-    """Replace the home's `targets.toml`: the port may be another one this time."""
-    write_atomically(home.targets_file, demo_targets(dsn_file, port, hold))
+    url = f"http://{LOOPBACK}:{port}"
+    values = {"dsn_file": dsn_file, "dispatcher_url": url, "hold": f"{hold:g}"}
+    return packaged("targets.toml", values)
 
 
 def read_targets(file: Path) -> list[TargetConfig]:
@@ -51,10 +45,7 @@ def read_targets(file: Path) -> list[TargetConfig]:
     return list(parse_targets(file.read_text("utf-8")).values())
 
 
-def dispatcher_port_name() -> str:
-    """Under which name the port of the demonstration's dispatcher is kept."""
-    return f"dispatcher-{TARGET}-http"
-
-
-def _packaged(name: str) -> str:
-    return files("placet.demo").joinpath(name).read_text("utf-8")
+def packaged(name: str, values: Mapping[str, object] | None = None) -> str:
+    """A text of the demonstration with its `$names` replaced by values, where it has any."""
+    text = files("placet.demo").joinpath(name).read_text("utf-8")
+    return text if values is None else Template(text).substitute(values)

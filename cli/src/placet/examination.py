@@ -166,7 +166,7 @@ def _traffic(state: State) -> Iterator[Finding]:
     if not state.kafka:
         return
     try:
-        lags = broker.lags(state.kafka, broker.groups(t["name"] for t in state.targets))
+        lags = broker.lags(state.kafka, broker.groups(state.target_names))
         parked = broker.counts(state.kafka, [DEAD_LETTERS])[DEAD_LETTERS] or 0
     except KafkaException as error:
         yield _finding("lag", Verdict.WRONG, error.args[0].str(), "placet logs kafka")

@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from placet.commands import desk, doctor, kafka, prepare, stack
+from placet.commands import desk, doctor, kafka, prepare, stack, targets
 from placet.output import Exit, fail
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command(rich_help_panel=_OPERATIONS)(prepare.prepare)
 app.command(rich_help_panel=_OPERATIONS)(kafka.topics)
 app.command(rich_help_panel=_OPERATIONS)(kafka.lag)
 app.add_typer(kafka.dead_letters, name="dead-letters", rich_help_panel=_OPERATIONS)
+app.add_typer(targets.app, name="targets", rich_help_panel=_OPERATIONS)
 
 
 def _audit_commands() -> typer.Typer:

@@ -83,8 +83,10 @@ class Deployment:
             write_atomically(folder / name, text)
         dsns = databases.dsns(self.postgres, passwords, ROLES, self.ledger)
         variables = deployment.environment(service, folder, self.kafka, dsns, keys.audit_origin)
-        environment = self.folder / "environment" / f"{service}.env"
-        write_atomically(environment, deployment.environment_text(variables))
+        environments = self.folder / "environment"
+        environments.mkdir(exist_ok=True, mode=0o700)
+        text = deployment.environment_text(variables)
+        write_atomically(environments / f"{service}.env", text)
 
     def prepare_servers(self, report: Report, *, replication: int, patience: float) -> None:
         """Make roles, databases, schemas and topics, once the servers answer.

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from contract.targets import TargetConfig
+from placet.demo import stand_ins
 from placet.home import Home
 from placet.keys import Keys
 from placet.servers.ports import LOOPBACK
@@ -21,6 +22,8 @@ PROCESS_NAME: Final = "PLACET_PROCESS"
 KAFKA: Final = "kafka"
 POSTGRES: Final = "postgres"
 SERVERS: Final = (KAFKA, POSTGRES)
+ENDED_LAST: Final = (*SERVERS, *stand_ins.PROCESSES)
+"""Services finish what they have begun, and need these for it."""
 # One that ends sooner is started again with growing back-off, and after ten tries has failed.
 _START_SECONDS: Final = 3
 REVIEW_PORT: Final = "review-api-http"
@@ -44,11 +47,13 @@ class Setting:
     dsns: Mapping[str, str]
     """Connection string per database role."""
     ports: Mapping[str, int]
-    """Ops port per process, and REVIEW_PORT."""
+    """Ops port per process (a stand-in's only port), and REVIEW_PORT."""
     targets: Sequence[TargetConfig]
     targets_file: Path
     policy_file: Path
     intakes: int = 1
+    demo: bool = False
+    """Whether the demonstration's stand-ins are ours to run."""
     extra: Mapping[str, str] | None = None
     """Passed on to every service, such as PLACET_LOG_LEVEL."""
 
@@ -117,6 +122,23 @@ def _common(setting: Setting, name: str) -> dict[str, str]:
         "PLACET_OPS_PORT": str(setting.ports[name]),
         "PLACET_INSTANCE_NAME": name.rsplit("-", 1)[-1] if name.startswith("intake-") else "1",
     }
+
+
+def stand_in_programs(setting: Setting, roles: Sequence[str]) -> list[Program]:
+    """The stand-ins behind the demonstration's targets, where something writes to them."""
+    behind = [stand_ins.of_target(target.name) for target in setting.targets]
+    if not setting.demo or "dispatcher" not in roles:
+        return []
+    return [_stand_in(setting, one) for one in behind if one is not None]
+
+
+def _stand_in(setting: Setting, stand_in: stand_ins.StandIn) -> Program:
+    arguments = stand_in.arguments(setting.home, setting.ports[stand_in.process])
+    return Program(
+        name=stand_in.process,
+        command=[str(setting.bin / "placet-sandbox"), *arguments],
+        environment={STACK_ID: setting.stack_id, PROCESS_NAME: stand_in.process},
+    )
 
 
 def review_url(setting: Setting) -> str:

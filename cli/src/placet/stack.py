@@ -18,7 +18,7 @@ from typing import Any, Final
 from placet import accounts, programs
 from placet.home import Home
 from placet.keys import Keys
-from placet.programs import SERVERS, SERVICES
+from placet.programs import ENDED_LAST, SERVERS, SERVICES
 from placet.progress import Report, Silent
 from placet.servers.process import ServerError, wait_until
 from placet.state import State, Wanted
@@ -186,8 +186,8 @@ class Stack:
         import psutil
 
         names = [process.name for process in self._supervision.processes()]
-        services = [name for name in names if name not in SERVERS]
-        servers = [name for name in names if name in SERVERS]
+        services = [name for name in names if name not in ENDED_LAST]
+        servers = [name for name in names if name in ENDED_LAST]
         for wave in (services, servers):
             for name in wave:
                 self._supervision.stop_process(name)

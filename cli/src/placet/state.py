@@ -30,8 +30,8 @@ class State:
     postgres: str | None = None
     """The superuser's DSN of database `placet`."""
     review: str | None = None
-    targets: Sequence[Mapping[str, str]] = ()
-    """`name`, and `dsn` of the owner where the target is the demonstration's."""
+    targets: Sequence[Mapping[str, str | None]] = ()
+    """`name`; of the demonstration's also the owner's `dsn`, or None and the stand-in's `url`."""
     processes: Sequence[str] = ()
     demo: bool = False
     """The business database is there: later runs keep its target without being told."""
@@ -39,6 +39,10 @@ class State:
     accounts: bool = False
     """The demonstration's accounts are in this database."""
     published: bool = False
+
+    @property
+    def target_names(self) -> list[str]:
+        return [str(target["name"]) for target in self.targets]
 
     @classmethod
     def load(cls, home: Home) -> "State | None":

@@ -120,7 +120,7 @@ def get(app: FastAPI, path: str, authorization: str) -> httpx.Response:
 
 @pytest.fixture
 def app(snapshots: Snapshots) -> FastAPI:
-    return application("faq", snapshots, TOKEN)
+    return application("faq", snapshots, TOKEN, lambda: {"state": "running"})
 
 
 @pytest.mark.parametrize(

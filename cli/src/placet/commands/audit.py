@@ -1,4 +1,4 @@
-"""`placet audit`: audit-sink's own commands, told where this stack keeps its log."""
+"""`placet audit`: audit-sink's own commands, told where this stack keeps its log and its keys."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,7 @@ from placet.keys import Keys
 from placet.state import State
 
 LEDGER_ROLE = "placet_ledger"
+AUDIT_ROLE = "placet_audit"
 
 
 def find_defaults() -> Defaults:
@@ -19,16 +20,18 @@ def find_defaults() -> Defaults:
     return Defaults(
         log_dir=Path(os.environ.get("PLACET_AUDIT_DIR") or home.audit),
         key=os.environ.get("PLACET_AUDIT_KEY") or str(keys.audit_public),
-        ledger=os.environ.get("PLACET_LEDGER") or _ledger(home, keys),
+        ledger=os.environ.get("PLACET_LEDGER") or _dsn(home, keys, databases.LEDGER, LEDGER_ROLE),
+        database=os.environ.get("PLACET_AUDIT_DATABASE")
+        or _dsn(home, keys, databases.PLACET, AUDIT_ROLE),
+        decision_keys=Path(os.environ.get("PLACET_DECISION_PUBLIC_KEYS") or keys.decision_public),
     )
 
 
-def _ledger(home: Home, keys: Keys) -> str | None:
+def _dsn(home: Home, keys: Keys, database: str, role: str) -> str | None:
     state = State.load(home)
     if state is None or state.postgres is None or not keys.database_passwords.exists():
         return None
-    password = keys.passwords()[LEDGER_ROLE]
-    return databases.with_role(state.postgres, databases.LEDGER, LEDGER_ROLE, password)
+    return databases.with_role(state.postgres, database, role, keys.passwords()[role])
 
 
 app = build(find_defaults)

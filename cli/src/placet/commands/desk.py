@@ -34,6 +34,7 @@ class Action(StrEnum):
     APPROVE = "APPROVE"
     REJECT = "REJECT"
     NEED_INFO = "NEED_INFO"
+    UNDO = "UNDO"
 
 
 def items(
@@ -106,13 +107,15 @@ def decide(
     """Decide on an item as it is now; what you have not seen cannot be decided.
 
     Examples: [bold]placet decide ITEM_ID approve[/bold] ·
-    [bold]placet decide ITEM_ID reject --reason-code UNSUPPORTED[/bold]
+    [bold]placet decide ITEM_ID reject --reason-code UNSUPPORTED[/bold] ·
+    [bold]placet decide ITEM_ID undo[/bold] (an approver writes the old value back)
     """
-    if action is not Action.APPROVE and not reason_code:
+    if action in {Action.REJECT, Action.NEED_INFO} and not reason_code:
         raise typer.BadParameter(f"{action} needs --reason-code, such as UNSUPPORTED or OTHER")
     from placet.session import sign_in
 
-    with sign_in(username, default="reviewer") as api:
+    default = "approver" if action is Action.UNDO else "reviewer"
+    with sign_in(username, default=default) as api:
         seen = api.call("GET", f"/api/items/{item_id}")
         body = {
             "action": action.value,

@@ -104,7 +104,7 @@ def lag(output: OutputOption = Output.TABLE, as_json: JsonOption = False) -> Non
     from placet import broker
 
     state = State.load(Home.of())
-    targets = [target["name"] for target in state.targets] if state else []
+    targets = state.target_names if state else []
     found = broker.lags(bootstrap(), broker.groups(targets))
     form = chosen(output, as_json=as_json)
     print_rows([asdict(one) for one in found], form, ["group", "topic", "committed", "end", "lag"])

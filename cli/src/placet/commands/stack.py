@@ -38,6 +38,10 @@ _COLOURS = {
     "stopped": "dim",
     "failed": "red",
 }
+_STAND_INS = (
+    "jira-demo and sharepoint-demo are stand-ins: open their addresses in a browser to see what "
+    "was written, to edit a record as somebody else would, and to break them."
+)
 
 
 class StoppedError(Exception):
@@ -50,7 +54,11 @@ def up(
         bool, typer.Option("--detach", "-d", help="Return when it is up; stop: placet down.")
     ] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="With a business database and sample items to decide.")
+        bool,
+        typer.Option(
+            "--demo",
+            help="With a business database, stand-ins of Jira and SharePoint, sample items.",
+        ),
     ] = False,
     no_publish: Annotated[
         bool, typer.Option("--no-publish", help="With --demo: publish no sample items.")
@@ -58,7 +66,7 @@ def up(
     hold: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Seconds a decision of the demo target waits before it is written; first 5."
+            min=0, help="Seconds a demo target's decision waits before it is written; first 5."
         ),
     ] = None,
     intakes: Annotated[int, typer.Option(min=1, max=12, help="How many intake processes.")] = 1,
@@ -202,11 +210,14 @@ def _overview(stack: Stack, found: dict[str, Any]) -> Group:
     servers = [
         {"what": "Kafka", "address": found["kafka"]["bootstrap"]},
         {"what": "PostgreSQL", "address": found["postgres"]["dsn"]},
-        *({"what": t["name"], "address": t.get("dsn")} for t in found["targets"]),
+        *({"what": t["name"], "address": t.get("dsn") or t.get("url")} for t in found["targets"]),
     ]
+    width = max(len(one["what"]) for one in servers)
     for one in servers:  # on one line each, however long: something to copy
-        line = f"  {one['what']:<12} {one['address'] or '-'}"
-        parts.append(Text(line, no_wrap=True, overflow="ignore"))
+        words = f"  {one['what']:<{width}}  {one['address'] or '-'}"
+        parts.append(Text(words, no_wrap=True, overflow="ignore"))
+    if any(target.get("url") for target in found["targets"]):
+        parts.append(Padding(Text(_STAND_INS, "dim"), (1, 2, 0, 2)))
     parts.append(Padding(_processes(stack, found), (1, 2)))
     return Group(*parts)
 

@@ -72,9 +72,9 @@ def model_output(question: Question) -> dict[str, Any]:
             for place, passage in enumerate(question.passages, start=1)
         ],
         "output": question.answer,
-        "confidence": _drawn(question.id, "confidence", 0.55, 0.99),
+        "confidence": drawn(question.id, "confidence", 0.55, 0.99),
         "risk": {
-            "score": _drawn(question.id, "risk", 0.05, 0.95),
+            "score": drawn(question.id, "risk", 0.05, 0.95),
             "reasons": ["shown to customers as it is"],
         },
         "change": {
@@ -93,7 +93,7 @@ def lines(chosen: Sequence[Question] | None = None) -> list[bytes]:
     ]
 
 
-def _drawn(identifier: str, what: str, low: float, high: float) -> float:
+def drawn(identifier: str, what: str, low: float, high: float) -> float:
     """A number that looks drawn but is the same every time; says nothing about the answer."""
     digest = hashlib.sha256(f"{what}:{identifier}".encode()).digest()
     return round(low + (high - low) * int.from_bytes(digest[:4]) / 2**32, 3)

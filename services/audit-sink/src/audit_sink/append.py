@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from audit_sink.covered import outputs
 from audit_sink.payload import SALT_SIZE, Packer
 from audit_sink.record import Draft, Fact, draft, has_sound_id, seal
 from audit_sink.store import Place, Row, Transaction
@@ -123,6 +124,8 @@ class Appender:
             known = transaction.known([one.draft.event_id for one in read])
             new, reused = sort_out(read, known)
             size = self._insert(transaction, new)
+            if covered := outputs(one.draft.output for one in read):
+                transaction.cover(covered)
             transaction.move_offsets(_ends(records))
             # Sent before the commit: after it, a crash would lose them. A crash between the two
             # sends them again under the same ids, and they are recognised as duplicates.

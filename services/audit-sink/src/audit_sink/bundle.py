@@ -94,7 +94,7 @@ def part_name(sequence: int, part: str) -> str:
 def write_bundle(out: Path, sealed: Iterable[Sealed], *, key: str, note: bytes) -> int:
     """Write a bundle and return how many records are in it.
 
-    The file is complete when it has its name: until then it is called `<name>.part`. Raises OSError.
+    The file is complete when it has its name; until then it is `<name>.part`. Raises OSError.
     """
     unfinished = out.with_name(out.name + ".part")
     try:
@@ -115,11 +115,10 @@ def _write(file: IO[bytes], sealed: Iterable[Sealed], *, key: str, note: bytes) 
         for one in sealed:
             _add(bundle, record_name(one.sequence), one.record)
             _add(bundle, proof_name(one.sequence), one.proof)
-            parts = None if one.parts is None else one.parts
-            for name, part in sorted((parts or {}).items()):
+            for name, part in sorted((one.parts or {}).items()):
                 if part.data is not None:
                     _add(bundle, part_name(one.sequence, name), part.data)
-            listed.append({"sequence": one.sequence, "parts": _described(parts)})
+            listed.append({"sequence": one.sequence, "parts": _described(one.parts)})
         index = {"format": FORMAT, "records": listed}
         _add(bundle, INDEX_NAME, orjson.dumps(index, option=orjson.OPT_SORT_KEYS))
     return len(listed)

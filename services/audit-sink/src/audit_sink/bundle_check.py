@@ -115,52 +115,57 @@ def check_bundle(path: Path, key: PublicKey, keys: Keys | None = None) -> Bundle
         index = _index(_read(archive, INDEX_NAME, _MAX_INDEX))
         _check_names(set(names), index)
         report = BundleReport(origin=head.origin, size=head.size)
+        check = _Check(archive=archive, key=key, head=head, keys=keys, report=report)
         for listed in index.records:
             try:
-                _check_record(archive, listed, key, head, keys, report)
+                check.record(listed)
             except ProofError as error:
                 if len(report.problems) < _MOST_PROBLEMS:
                     report.problems.append(f"record {listed.sequence}: {error}")
         return report
 
 
-def _check_record(
-    archive: zipfile.ZipFile,
-    listed: _Listed,
-    key: PublicKey,
-    head: Checkpoint,
-    keys: Keys | None,
-    report: BundleReport,
-) -> None:
-    record = _read(archive, record_name(listed.sequence), MAX_RECORD)
-    proven = check_proof(_read(archive, proof_name(listed.sequence), MAX_PROOF), key, record)
-    if proven.index != listed.sequence or proven.checkpoint != head:
-        raise ProofError("its proof is about another record or head")
-    report.records += 1
-    if listed.parts is None:
-        report.destroyed += 1
-        return
-    parts = {
-        name: Part(
-            commitment=bytes.fromhex(described.commitment),
-            salt=None if described.salt is None else bytes.fromhex(described.salt),
-            data=None
-            if described.salt is None
-            else _read(archive, part_name(listed.sequence, name), _MAX_PART),
-        )
-        for name, described in listed.parts.items()
-    }
-    fields = orjson.loads(record)
-    problem = parts_problem(fields, parts)
-    if problem:
-        raise ProofError(problem)
-    signed = signing(fields, parts, keys)
-    if signed is not None and signed.problem and keys is not None:
-        raise ProofError(signed.problem)
-    report.signatures += signed is not None and signed.checked
-    shown = sum(part.data is not None for part in parts.values())
-    report.parts += shown
-    report.withheld += len(parts) - shown
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """Checks one record of a bundle after the other."""
+
+    archive: zipfile.ZipFile
+    key: PublicKey
+    head: Checkpoint
+    keys: Keys | None
+    report: BundleReport
+
+    def record(self, listed: _Listed) -> None:
+        """Check a record, its proof and its parts. Raises ProofError."""
+        sequence, report = listed.sequence, self.report
+        record = _read(self.archive, record_name(sequence), MAX_RECORD)
+        proof = _read(self.archive, proof_name(sequence), MAX_PROOF)
+        proven = check_proof(proof, self.key, record)
+        if proven.index != sequence or proven.checkpoint != self.head:
+            raise ProofError("its proof is about another record or head")
+        report.records += 1
+        if listed.parts is None:
+            report.destroyed += 1
+            return
+        parts = {name: self._part(sequence, name, one) for name, one in listed.parts.items()}
+        fields = orjson.loads(record)
+        problem = parts_problem(fields, parts)
+        if problem:
+            raise ProofError(problem)
+        signed = signing(fields, parts, self.keys)
+        if signed is not None and signed.problem:
+            raise ProofError(signed.problem)
+        report.signatures += signed is not None and signed.checked
+        shown = sum(part.data is not None for part in parts.values())
+        report.parts += shown
+        report.withheld += len(parts) - shown
+
+    def _part(self, sequence: int, name: str, described: _Described) -> Part:
+        commitment = bytes.fromhex(described.commitment)
+        if described.salt is None:
+            return Part(commitment=commitment)
+        data = _read(self.archive, part_name(sequence, name), _MAX_PART)
+        return Part(commitment=commitment, salt=bytes.fromhex(described.salt), data=data)
 
 
 def _check_names(names: set[str], index: _Index) -> None:

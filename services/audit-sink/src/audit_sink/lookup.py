@@ -53,6 +53,10 @@ class HotStore(Reader):
             return [event[0][0]]
         return self.about(name)
 
+    def has_event(self, event_id: str) -> bool:
+        """Tell whether an event with this id was ever sealed."""
+        return _is_uuid(event_id) and bool(self._ask("find_event", UUID(event_id)))
+
     def about(self, name: str) -> list[int]:
         """Return the places of all records of an item, a decision or a correlation id."""
         found = self._ask("find_named", {"key": bounded_key(name), "name": name})
@@ -74,6 +78,13 @@ class HotStore(Reader):
         """Return how many of the newest records `search` does not know yet."""
         (end,) = self._ask("search_end")[0]
         return max(0, self.size() - int(end))
+
+    def uncovered(self) -> list[tuple[str, int, int, int]]:
+        """Return topic, partition, first offset and end of each stretch that nothing came of.
+
+        Between the lowest and the highest offset that an item or a dead letter names.
+        """
+        return self._ask("find_uncovered")
 
     def payloads(self, sequences: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
         """Return salt and packed parts of those records that still have them."""

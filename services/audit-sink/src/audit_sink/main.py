@@ -1,4 +1,4 @@
-"""The process: one loop appends, one publishes. Wires them and nothing else."""
+"""The process: one loop appends, one publishes, one indexes. Wires them and nothing else."""
 
 import sys
 import threading
@@ -9,7 +9,9 @@ import structlog
 
 from audit_sink.append import FACTS, GROUP, Appender
 from audit_sink.checkpoint import KeyTextError
+from audit_sink.index import Indexer
 from audit_sink.ledger import PostgresLedger
+from audit_sink.lookup import HotStore
 from audit_sink.publish import Publisher
 from audit_sink.settings import Settings
 from audit_sink.store import Place, Reader, Writer
@@ -49,9 +51,13 @@ def _run(settings: Settings, stop: threading.Event) -> int:
     publisher = Publisher(rows=Reader(settings.database), files=files, ledger=ledger, key=key)
     producer = Producer(settings.kafka, GROUP)
     parking = Parking(consumer=GROUP, digester=digester, producer=producer)
-    appender = Appender(
-        log=writer, letters=parking, digester=digester, appended=lambda _: publisher.wake()
-    )
+    indexer = Indexer(HotStore(settings.database, "audit-sink index"))
+
+    def appended(_: int) -> None:
+        publisher.wake()
+        indexer.wake()
+
+    appender = Appender(log=writer, letters=parking, digester=digester, appended=appended)
 
     def offsets(places: Sequence[Place]) -> Mapping[Place, int]:
         known = _until_there(stop, writer.offsets)
@@ -75,9 +81,14 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         _until_there(stop, ledger.migrate)
         publisher.run(stop)
 
+    def index(stop: threading.Event) -> None:
+        _until_there(stop, writer.migrate)
+        indexer.run(stop)
+
     def wake_to_stop(stop: threading.Event) -> None:
         stop.wait()
         publisher.wake()
+        indexer.wake()
 
     health.serve(
         settings.ops_host,
@@ -88,7 +99,8 @@ def _run(settings: Settings, stop: threading.Event) -> int:
             "one_history": publisher.frozen is None,
         },
     )
-    code = run_together(stop, {"append": append, "publish": publish, "stopper": wake_to_stop})
+    loops = {"append": append, "publish": publish, "index": index, "stopper": wake_to_stop}
+    code = run_together(stop, loops)
     producer.close()
     writer.close()
     files.close()

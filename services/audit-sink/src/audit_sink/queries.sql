@@ -50,6 +50,19 @@ SELECT sequence, record FROM audit.record WHERE sequence = ANY(%s) ORDER BY sequ
 -- name: read_payloads
 SELECT sequence, salt, parts FROM audit.payload WHERE sequence = ANY(%s)
 
+-- name: cover
+-- PostgreSQL joins the ranges: a partition without holes is one range, however long.
+INSERT INTO audit.covered (topic, partition, offsets)
+SELECT topic, partition, offsets::int8multirange
+FROM unnest(%s::text[], %s::integer[], %s::text[]) AS made (topic, partition, offsets)
+ON CONFLICT (topic, partition) DO UPDATE SET offsets = audit.covered.offsets + excluded.offsets
+
+-- name: find_uncovered
+SELECT topic, partition, lower(hole), upper(hole)
+FROM audit.covered,
+     unnest(int8multirange(int8range(lower(offsets), upper(offsets))) - offsets) AS hole
+ORDER BY topic, partition, lower(hole)
+
 -- name: find_event
 SELECT sequence FROM audit.event_key WHERE event_id = %s
 

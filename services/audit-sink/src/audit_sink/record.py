@@ -83,6 +83,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any]
     salt: bytes
     parts: Mapping[str, bytes]
+    output: Origin | None = None
+    """Where the model output is that this event accounts for: an item, or intake's dead letter."""
 
 
 def has_sound_id(event: Fact) -> bool:
@@ -129,6 +131,7 @@ def draft(event: Fact, *, received: bytes, origin: Origin, salt: bytes) -> Draft
         fields=fields,
         salt=salt,
         parts=parts,
+        output=event.origin if isinstance(event, ReviewItem | DeadLetter) else None,
     )
 
 

@@ -124,10 +124,8 @@ class RowsSource:
         if name.level == 0:
             rows = self._reader.records(first, first + name.width)
             return b"".join(audit_hash for _, audit_hash in rows)
-        hashes = []
-        for start in range(first, first + name.width * name.scale, name.scale):
-            hashes.append(self._subtree(start, name.scale))
-        return b"".join(hashes)
+        starts = range(first, first + name.width * name.scale, name.scale)
+        return b"".join(self._subtree(start, name.scale) for start in starts)
 
     def record(self, sequence: int) -> bytes:
         """Return a record."""
@@ -218,3 +216,9 @@ def is_named(entry: bytes, name: str) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(fields, dict) and any(fields.get(key) == name for key in _KEYS)
+
+
+def is_event(entry: bytes, name: str) -> bool:
+    """Tell whether `name` is the record's own event id."""
+    fields = orjson.loads(entry)
+    return isinstance(fields, dict) and fields.get("event_id") == name

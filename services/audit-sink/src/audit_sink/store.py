@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from audit_sink.covered import multirange
 from audit_sink.queries import QUERIES
 from conveyor.database import connect, unavailable_database
 from conveyor.migrate import migrate
@@ -68,6 +69,9 @@ class Transaction(Protocol):
 
         `rows` may be made while the database takes the first ones.
         """
+
+    def cover(self, offsets: Mapping[Place, Iterable[int]]) -> None:
+        """Note of which model outputs something is in the log, new or not."""
 
     def move_offsets(self, offsets: Mapping[Place, int]) -> None:
         """Note how far each partition is in the log."""
@@ -156,6 +160,16 @@ class _Transaction:
                 _copy_event_keys(cursor, made)
         except psycopg.errors.UniqueViolation as error:
             raise SecondSequencerError(f"somebody else appended: {error}") from error
+
+    def cover(self, offsets: Mapping[Place, Iterable[int]]) -> None:
+        self._connection.execute(
+            QUERIES["cover"],
+            (
+                [topic for topic, _ in offsets],
+                [partition for _, partition in offsets],
+                [multirange(some) for some in offsets.values()],
+            ),
+        )
 
     def move_offsets(self, offsets: Mapping[Place, int]) -> None:
         self._connection.execute(

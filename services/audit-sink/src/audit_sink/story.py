@@ -1,6 +1,6 @@
 """Everything that led to a decision, in order: records, payloads, proofs and what is wrong.
 
-Owns which records belong to the story and how they are put together from a log. Refuses to print.
+Owns how records are put together from a log, and checked. Refuses to print.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,81 +53,68 @@ class Chapter:
     problems: Sequence[str]
 
 
-def tell(
-    sequences: Sequence[int],
-    *,
-    records: Records,
-    proofs: Proofs,
-    size: int,
-    payloads: Payloads | None,
-    keys: Keys | None,
-) -> Iterator[Chapter]:
-    """Yield those records as chapters, in order; `size` is how far the newest head reaches.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teller:
+    """Puts chapters together, and checks each."""
 
-    Raises what reading raises; what is wrong with the evidence is in the chapters.
-    """
-    for at in range(0, len(sequences), _CHUNK):
-        some = sequences[at : at + _CHUNK]
-        packed = {} if payloads is None else payloads.payloads(some)
-        for sequence in some:
-            yield _chapter(sequence, records, proofs, size, packed.get(sequence), keys)
+    records: Records
+    proofs: Proofs
+    size: int
+    """How far the newest head reaches."""
+    payloads: Payloads | None
+    keys: Keys | None
+    """Who may sign statements; None leaves signatures unchecked."""
 
+    def tell(self, sequences: Sequence[int]) -> Iterator[Chapter]:
+        """Yield those records as chapters, in the order given.
 
-def _chapter(
-    sequence: int,
-    records: Records,
-    proofs: Proofs,
-    size: int,
-    packed: tuple[bytes, bytes] | None,
-    keys: Keys | None,
-) -> Chapter:
-    record = records.record(sequence)
-    problems = []
-    proof = None
-    if sequence < size:
-        try:
-            proof = proofs.prove(sequence, record)
-        except ProofError as error:
-            problems.append(str(error))
-    fields = _fields(record)
-    parts = None
-    if packed is not None:
-        try:
-            parts = shown(packed[0], unpack(packed[1]))
-        except (PayloadError, UnicodeEncodeError) as error:
-            problems.append(f"payload: {error}")
-    signed = None
-    if parts is not None:
-        problem = parts_problem(fields, parts)
-        signed = signing(fields, parts, keys)
-        problems += [one for one in (problem, signed.problem if signed else None) if one]
-    return Chapter(
-        sequence=sequence,
-        record=record,
-        fields=fields,
-        proof=proof,
-        parts=parts,
-        signing=signed,
-        problems=problems,
-    )
+        Raises what reading raises; what is wrong with the evidence is in the chapters.
+        """
+        for at in range(0, len(sequences), _CHUNK):
+            some = sequences[at : at + _CHUNK]
+            packed = {} if self.payloads is None else self.payloads.payloads(some)
+            for sequence in some:
+                yield self._chapter(sequence, packed.get(sequence))
+
+    def _chapter(self, sequence: int, packed: tuple[bytes, bytes] | None) -> Chapter:
+        record = self.records.record(sequence)
+        problems = []
+        proof = None
+        if sequence < self.size:
+            try:
+                proof = self.proofs.prove(sequence, record)
+            except ProofError as error:
+                problems.append(str(error))
+        fields = fields_of(record)
+        parts = None
+        if packed is not None:
+            try:
+                parts = shown(packed[0], unpack(packed[1]))
+            except (PayloadError, UnicodeEncodeError) as error:
+                problems.append(f"payload: {error}")
+        signed = None
+        if parts is not None:
+            problem = parts_problem(fields, parts)
+            signed = signing(fields, parts, self.keys)
+            problems += [one for one in (problem, signed.problem if signed else None) if one]
+        return Chapter(
+            sequence=sequence,
+            record=record,
+            fields=fields,
+            proof=proof,
+            parts=parts,
+            signing=signed,
+            problems=problems,
+        )
 
 
-def _fields(record: bytes) -> dict[str, Any]:
+def fields_of(record: bytes) -> dict[str, Any]:
+    """Return what a record says; nothing where it is none."""
     try:
         fields = orjson.loads(record)
     except orjson.JSONDecodeError:
         return {}
     return fields if isinstance(fields, dict) else {}
-
-
-def led_to(decision: Chapter, others: Sequence[Chapter]) -> list[Chapter]:
-    """Return what led to a decision and what came of it, of all records of its item."""
-    own = decision.fields.get("decision_id")
-    return [
-        one
-        for one in others
-        if one.sequence <= decision.sequence or one.fields.get("decision_id") == own
-    ]
 
 
 def to_bundle(chapter: Chapter, only: frozenset[str] | None) -> Sealed:

@@ -45,6 +45,8 @@ log = structlog.get_logger()
 
 LEASE: Final = 10.0
 """Seconds for which an intent may be sent. Whoever wakes up later than that sends nothing."""
+AHEAD: Final = 2
+"""Steps under way for each hand: while one is being committed, its hand has another to work on."""
 _FIELDS: Final = "fields"
 _OUTCOMES: Final = (Applied, AlreadyApplied, Conflict, Refused, Unavailable, Unknown)
 _TOO_LATE: Final = Unavailable(
@@ -112,6 +114,7 @@ class Flights:
         self._pace = pace
         self._wake = wake
         self._hands = Hands(target.promises.batch, f"placet {name}")
+        self._most = AHEAD * target.promises.batch
         self._came: queue.SimpleQueue[_Came] = queue.SimpleQueue()
         self._unrecorded: list[_Came] = []
         self._under_way: dict[str, Attempt] = {}
@@ -128,7 +131,7 @@ class Flights:
 
     def wait(self) -> float | None:
         """Return seconds until more may begin, None when a hand's return is what to wait for."""
-        if len(self._under_way) >= self._hands.count:
+        if len(self._under_way) >= self._most:
             return None
         due = self._ledger.next_due(self.busy)
         return None if due is None else max(due, self._deferred)
@@ -259,7 +262,7 @@ class Flights:
         self._hands.give(partial(self._do, self._send, attempt))
 
     def _begin(self) -> int:
-        free = self._hands.count - len(self._under_way)
+        free = self._most - len(self._under_way)
         most = self._pace.allowed(time.monotonic(), free)
         self._deferred = 0.0 if most else self._pace.wait()
         if most <= 0:

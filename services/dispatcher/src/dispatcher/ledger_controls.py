@@ -25,6 +25,12 @@ def is_paused(ledger: Ledger) -> bool:
         return ledger.run(transaction, "paused").fetchone() is not None
 
 
+def counts(ledger: Ledger) -> dict[str, int]:
+    """Return how many write-backs are in each state that is not closed."""
+    with ledger.transaction() as transaction:
+        return {row[0]: row[1] for row in ledger.run(transaction, "counts").fetchall()}
+
+
 def operate(
     ledger: Ledger, transaction: Transaction, control: Control, what: Operated
 ) -> tuple[inbox.Verdict, bool]:

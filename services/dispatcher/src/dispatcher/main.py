@@ -33,6 +33,7 @@ from dispatcher.ledger import CHANNEL, OUTBOX, Ledger
 from dispatcher.operate import Operators
 from dispatcher.settings import DispatcherSettings
 from dispatcher.snapshot import Snapshots, application, serve
+from dispatcher.status import Status
 from dispatcher.targets.target import StartRefusedError, Target
 from dispatcher.wiring import make_target
 from dispatcher.work import Engine
@@ -88,7 +89,8 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
         rate=config.rate,
     )
     producer = Producer(settings.kafka, f"dispatcher-{config.name}")
-    group, incoming = f"dispatcher-{config.name}", ledger()
+    group, incoming, looking = f"dispatcher-{config.name}", ledger(), ledger()
+    status = Status(config=config, engine=engine, ledger=looking)
     intake = Intake(
         config=config,
         ledger=incoming,
@@ -133,7 +135,7 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
                 "work": engine.run,
                 "relay": relay.run,
                 "snapshots": lambda stop: serve(
-                    application(config.name, snapshots, token),
+                    application(config.name, snapshots, token, status.read),
                     address.hostname or "127.0.0.1",
                     address.port or 80,
                     stop,
@@ -144,6 +146,7 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
         ops.shutdown()
         target.close()
         incoming.close()
+        looking.close()
         producer.close()
 
 

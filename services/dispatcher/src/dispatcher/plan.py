@@ -204,9 +204,15 @@ def _key(statement: Statement, step: str) -> str:
 
 def _steps(statement: Statement, system: str, refusal: Refused | None) -> tuple[Planned, ...]:
     if refusal is not None:
-        first = STEPS[system][0]
-        key = _key(statement, first)
-        return (Planned(write_back_id=key, step=first, position=0, refusal=refusal),)
+        first, *later = STEPS[system]
+        signed = {step.step: step.write_back_id for step in statement.steps}
+        names = [first, *(step for step in later if signed.get(step) == _key(statement, step))]
+        return tuple(
+            Planned(
+                write_back_id=_key(statement, step), step=step, position=position, refusal=refusal
+            )
+            for position, step in enumerate(names)
+        )
     return tuple(
         Planned(write_back_id=step.write_back_id, step=step.step, position=position)
         for position, step in enumerate(statement.steps)

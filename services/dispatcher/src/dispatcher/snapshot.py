@@ -1,4 +1,5 @@
 """`GET /internal/snapshot`: what a record holds now, for the desk. Read-only, for review-api alone.
+`GET /internal/status` beside it says how the dispatcher is doing.
 
 Owns the cache: 30 s, bounded, with the age said. When the target is away the last known value is
 given and said to be stale; where none was ever read, 503. Nothing here can write.
@@ -108,6 +109,10 @@ def _problem(status: int, code: str, detail: str) -> JSONResponse:
     )
 
 
+def _stranger() -> JSONResponse:
+    return _problem(401, "NOT_SIGNED_IN", "a service token is needed")
+
+
 def _body(instance: str, known: Known) -> dict[str, Any]:
     return {
         "instance": instance,
@@ -120,10 +125,23 @@ def _body(instance: str, known: Known) -> dict[str, Any]:
     }
 
 
-def application(instance: str, snapshots: Snapshots, token: str) -> FastAPI:
-    """Return the HTTP application. Every answer but 200 is `application/problem+json`."""
+def application(
+    instance: str, snapshots: Snapshots, token: str, status: Callable[[], dict[str, Any]]
+) -> FastAPI:
+    """Return the HTTP application. Every answer but 200 is `application/problem+json`.
+
+    `status` is what `GET /internal/status` says.
+    """
     app = FastAPI(title="Placet dispatcher", openapi_url=None, docs_url=None, redoc_url=None)
     expected = f"Bearer {token}".encode()
+
+    def known(authorization: str) -> bool:
+        presented = authorization.encode("utf-8", errors="surrogateescape")
+        return hmac.compare_digest(presented, expected)
+
+    @app.get("/internal/status")
+    def how_it_goes(authorization: Annotated[str, Header()] = "") -> JSONResponse:
+        return JSONResponse(status()) if known(authorization) else _stranger()
 
     @app.get("/internal/snapshot")
     def snapshot(
@@ -131,9 +149,8 @@ def application(instance: str, snapshots: Snapshots, token: str) -> FastAPI:
         identifier: str = "",
         authorization: Annotated[str, Header()] = "",
     ) -> JSONResponse:
-        presented = authorization.encode("utf-8", errors="surrogateescape")
-        if not hmac.compare_digest(presented, expected):
-            return _problem(401, "NOT_SIGNED_IN", "a service token is needed")
+        if not known(authorization):
+            return _stranger()
         if named != instance:
             return _problem(404, "UNKNOWN_TARGET", f"this is the dispatcher of {instance!r}")
         found = snapshots.get(identifier)
@@ -141,8 +158,8 @@ def application(instance: str, snapshots: Snapshots, token: str) -> FastAPI:
             case Known():
                 return JSONResponse(_body(instance, found))
             case Refused(code=code, detail=detail):
-                known = code in {Code.RECORD_NOT_FOUND, Code.BAD_IDENTIFIER}
-                return _problem(404 if known else 503, _public(code), detail)
+                missing = code in {Code.RECORD_NOT_FOUND, Code.BAD_IDENTIFIER}
+                return _problem(404 if missing else 503, _public(code), detail)
             case Unavailable(detail=detail):
                 return _problem(503, "TARGET_UNAVAILABLE", detail)
 

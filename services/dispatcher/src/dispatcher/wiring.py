@@ -9,19 +9,19 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.targets.jira import JiraTarget
 from dispatcher.targets.sharepoint import SharePointTarget
 from dispatcher.targets.sql import SqlTarget
-from dispatcher.targets.target import StartRefusedError, Target
+from dispatcher.targets.target import StartRefusedError, Target, TwoPhase
 
 
 def _sql(config: TargetConfig, settings: DispatcherSettings) -> Target:
     return SqlTarget(config, settings.dsn())
 
 
-def _jira(config: TargetConfig, settings: DispatcherSettings) -> Target:
+def _jira(config: TargetConfig, settings: DispatcherSettings) -> TwoPhase:
     options = _given(limit=config.timeout, settle=config.settle, workers=config.concurrency)
     return JiraTarget(config, _secret(config, settings), **options)
 
 
-def _sharepoint(config: TargetConfig, settings: DispatcherSettings) -> Target:
+def _sharepoint(config: TargetConfig, settings: DispatcherSettings) -> TwoPhase:
     options = _given(limit=config.timeout, workers=config.concurrency)
     return SharePointTarget(config, _secret(config, settings), **options)
 

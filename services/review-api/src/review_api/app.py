@@ -9,12 +9,23 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from review_api.api import claims, decisions, errors, items, operations, people, session
+from review_api.api import (
+    claims,
+    comments,
+    decisions,
+    drafts,
+    errors,
+    items,
+    operations,
+    people,
+    session,
+    targets,
+)
 from review_api.api.guard import GuardedRoute, UnguardedRouteError, needs
 from review_api.api.middleware import Careful
 from review_api.desk import Desk
 from review_api.pages import errors as page_errors
-from review_api.pages import forms, queue, sign_in, static
+from review_api.pages import forms, insight, queue, sign_in, static
 from review_api.problems import ProblemError
 from review_api.roles import Permission
 
@@ -22,11 +33,15 @@ ROUTERS = (
     items.router,
     decisions.router,
     claims.router,
+    comments.router,
+    drafts.router,
     session.router,
     people.router,
     operations.router,
+    targets.router,
     queue.router,
     forms.router,
+    insight.router,
     sign_in.router,
     static.router,
 )

@@ -7,9 +7,12 @@ from fastapi import Request
 
 from conveyor.keys import Signer
 from review_api.commands.claims import Claims
+from review_api.commands.comments import Comments
 from review_api.commands.decide import Decide
+from review_api.commands.drafts import Drafts
 from review_api.commands.judgement import Judge
 from review_api.commands.look import Look
+from review_api.commands.operate import Operate
 from review_api.commands.people import People
 from review_api.commands.sign_in import SignIn
 from review_api.commands.take_back import TakeBack
@@ -20,6 +23,7 @@ from review_api.policy import Policy
 from review_api.settings import ApiSettings
 from review_api.snapshots import Snapshots
 from review_api.store import Store
+from review_api.target_states import TargetStates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +37,15 @@ class Desk:
     decide: Decide
     take_back: TakeBack
     claims: Claims
+    comments: Comments
+    drafts: Drafts
     look: Look
     listing: Listing
     measures: Measures
     sign_in: SignIn
     people: People
+    operate: Operate
+    target_states: TargetStates
     secure: bool
 
     async def open(self) -> None:
@@ -49,6 +57,7 @@ class Desk:
         """Close every connection."""
         await self.hint.close()
         await self.snapshots.close()
+        await self.target_states.close()
         await self.store.close()
 
 
@@ -82,12 +91,16 @@ def build(settings: ApiSettings) -> Desk:
             policy_version=policy.version,
         ),
         take_back=TakeBack(**signing),
+        comments=Comments(store=store, digester=digester),
+        drafts=Drafts(store),
         claims=Claims(store=store, digester=digester),
         look=Look(store=store, snapshots=snapshots, digester=digester),
         listing=Listing(store),
         measures=Measures(store),
         sign_in=SignIn(store=store, hint=hint, digester=digester),
         people=People(store=store, digester=digester),
+        operate=Operate(store=store, hint=hint, digester=digester, targets=targets),
+        target_states=TargetStates(targets=targets, token=token),
         secure=settings.secure,
     )
 

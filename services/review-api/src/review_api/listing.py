@@ -28,6 +28,7 @@ _LONGEST: Final = 200
 _COUNTS_SECONDS: Final = 2.0
 
 TABS: Final[Mapping[str, tuple[tuple[State, ...], Lane | None]]] = {
+    "second": ((State.SECOND_APPROVAL,), None),
     "ordinary": ((State.PENDING, State.CONFLICT), Lane.ORDINARY),
     "critical": ((State.PENDING, State.SECOND_APPROVAL, State.CONFLICT), Lane.CRITICAL),
     "asked": ((State.NEEDS_INFO,), None),
@@ -175,6 +176,11 @@ class Listing:
             rows = await self._store.all(counts(TABS))
             self._counts = {row["tab"]: row["items"] for row in rows}
         return self._counts
+
+    async def count_second(self, viewer: UUID) -> int:
+        """Return how many items wait for the second approval of `viewer`, up to `COUNTED`."""
+        row = await self._store.one("count_second", {"viewer": viewer})
+        return 0 if row is None else int(row["items"])
 
 
 def count_text(count: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from prometheus_client import REGISTRY
 
-from review_api.store import Store
+from review_api.store import Row, Store
 
 _SECONDS: Final = 15.0
 
@@ -20,6 +20,8 @@ class Measures:
         self._lock = asyncio.Lock()
         self._known: Mapping[str, Any] = {}
         self._at = -_SECONDS
+        self._hours: list[Row] = []
+        self._hours_at = -_SECONDS
 
     async def read(self) -> Mapping[str, Any]:
         """Return the measures: counts, rates in [0, 1] or None, seconds."""
@@ -30,6 +32,14 @@ class Measures:
                 self._known = _shaped(row)
                 self._at = time.monotonic()
         return self._known
+
+    async def by_hour(self) -> list[Row]:
+        """Return the last 24 hours, oldest first: what the charts draw."""
+        async with self._lock:
+            if time.monotonic() - self._hours_at >= _SECONDS:
+                self._hours = await self._store.all("measures_by_hour")
+                self._hours_at = time.monotonic()
+        return self._hours
 
 
 def _rate(part: int, whole: int) -> float | None:

@@ -104,7 +104,7 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.REVISION_SUPERSEDED: Kind(409, "There is another revision of this item", _LOOK),
     Code.SEEN_STALE: Kind(409, "What you saw has changed", _LOOK),
     Code.SECOND_APPROVAL_REQUIRED: Kind(
-        403, "This change needs two people", "Critical lanes open with the desk; reject or ask."
+        403, "This change needs two people", "Take the next item: another approver has to decide."
     ),
     Code.NOT_SUPPORTED: Kind(422, "Not supported yet", "See what the documentation offers."),
     Code.REASON_REQUIRED: Kind(422, "A reason code is required", "Choose one and send again."),

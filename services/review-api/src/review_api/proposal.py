@@ -134,11 +134,17 @@ def changes(final: Mapping[str, str], baseline: Baseline | None) -> list[FieldCh
     ]
 
 
-def seen_digest(item: ReviewItem, baseline: Baseline | None, digester: Digester) -> str:
+def seen_digest(
+    item: ReviewItem,
+    baseline: Baseline | None,
+    digester: Digester,
+    fields: Mapping[str, str] | None = None,
+) -> str:
     """Return the digest of what a reviewer of `item` sees, in hex.
 
     Covers item, revision, evidence, and proposed and seen value per changed field; never when the
     target was read, its version or whether that is old: looking again changes nothing by itself.
+    `fields` is what is proposed where a first approval has edited it.
     """
     return digester.of_value(
         {
@@ -147,7 +153,7 @@ def seen_digest(item: ReviewItem, baseline: Baseline | None, digester: Digester)
             "evidence": [{"title": link.title, "uri": link.uri} for link in item.evidence],
             "fields": [
                 {"name": change.name, "proposed": change.value, "seen": change.seen}
-                for change in changes(item.change.fields, baseline)
+                for change in changes(fields or item.change.fields, baseline)
             ],
         }
     ).hex()

@@ -60,7 +60,10 @@ SORTS: Final[Mapping[str, Sort]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What a list shows. No `states`: all of them. `viewer`: whose skips are marked."""
+    """What a list shows. No `states`: all of them. `viewer`: whose skips are marked.
+
+    `second`: without what the viewer has given the first approval of.
+    """
 
     states: tuple[State, ...] = ()
     lane: Lane | None = None
@@ -71,15 +74,17 @@ class Filter:
     after: tuple[str, ...] | None = None
     limit: int = 50
     viewer: UUID | None = None
+    second: bool = False
 
 
 _COLUMNS: Final = (
     "item_id, source, external_id, revision, state, lane, system, instance, identifier, risk,"
-    " divergence, due_at, created_at, claim_person, claim_name, claim_until"
+    " divergence, due_at, created_at, claim_person, claim_name, claim_until,"
+    " first_person"
 )
 _SHOWN: Final = (
     "item_id, source, external_id, revision, state, lane, system, instance, identifier, risk,"
-    " divergence, nullif(due_at, 'infinity') AS due, created_at, title, claim_person,"
+    " divergence, nullif(due_at, 'infinity') AS due, created_at, title, claim_person, first_person,"
     " CASE WHEN claim_until > clock_timestamp() THEN claim_name END AS claimed_by, claim_until,"
     " EXISTS (SELECT 1 FROM review.skip WHERE skip.person_id = %(viewer)s"
     " AND skip.item_id = page.item_id AND skip.revision = page.revision) AS skipped"
@@ -117,6 +122,8 @@ def _conditions(wanted: Filter) -> tuple[str, dict[str, Any]]:
     where, values = "", dict[str, Any]()
     if wanted.lane is not None:
         where += f" AND lane = '{wanted.lane}'"
+    if wanted.second:
+        where += " AND first_person IS DISTINCT FROM %(viewer)s"
     if wanted.source is not None:
         where += " AND source = %(source)s"
         values["source"] = wanted.source

@@ -17,6 +17,9 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
        item.revision, item.state, item.lane, item.policy_version, item.decisions, item.version,
        item.instance, item.identifier,
        item.claims, item.claim_person, item.claim_name, item.claim_until,
+       first.approval_id AS first_id, first.person_id AS first_person, first.name AS first_name,
+       first.role AS first_role, first.approved_at AS first_at,
+       first.statement AS first_statement,
        item_revision.event,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at,
@@ -28,6 +31,7 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
   LEFT JOIN review.item ON item.item_id = asked.item
   LEFT JOIN review.item_revision
          ON item_revision.item_id = item.item_id AND item_revision.revision = item.revision
+  LEFT JOIN review.approval AS first ON first.approval_id = item.first_approval
   LEFT JOIN review.baseline
          ON baseline.instance = item.instance AND baseline.identifier = item.identifier
   LEFT JOIN review.idempotency
@@ -48,7 +52,7 @@ WITH orders AS MATERIALIZED (
         person uuid, actor uuid, name text, role text, reason_code text,
         at timestamptz, not_before timestamptz, statement text, key_id text, signature text,
         record_key text, draws boolean, payload text, headers text, steps json,
-        key text, request_digest text, body text, outcome json, claim integer)
+        key text, request_digest text, body text, outcome json, claim integer, first uuid)
 ), locked AS MATERIALIZED (
     SELECT item.item_id, item.version, item.claims, item.claim_person, item.claim_until
       FROM orders JOIN review.item ON item.item_id = orders.item
@@ -66,7 +70,8 @@ WITH orders AS MATERIALIZED (
        SET state = taken.state, lane = taken.lane, policy_version = taken.policy_version,
            decisions = taken.ordinal, version = taken.version + 1, changed_at = taken.at,
            open_decision = taken.decision,
-           claim_person = NULL, claim_name = NULL, claim_until = NULL
+           claim_person = NULL, claim_name = NULL, claim_until = NULL,
+           first_approval = NULL, first_person = NULL
       FROM taken WHERE item.item_id = taken.item
 ), counted AS (
     SELECT record, count(*) AS many FROM taken WHERE draws GROUP BY record
@@ -84,9 +89,9 @@ WITH orders AS MATERIALIZED (
 ), decided AS (
     INSERT INTO review.decision (decision_id, item_id, ordinal, revision, action, person_id,
                                  actor_id, name, role, reason_code, decided_at, not_before,
-                                 target_ordinal, statement, key_id, signature)
+                                 target_ordinal, statement, key_id, signature, first_approval)
     SELECT decision, item, ordinal, revision, action, person, actor, name, role, reason_code, at,
-           not_before, drawn, statement, key_id, decode(signature, 'base64')
+           not_before, drawn, statement, key_id, decode(signature, 'base64'), first
       FROM numbered
 ), waiting AS (
     INSERT INTO review.write_back (write_back_id, decision_id, item_id, step, state,
@@ -111,6 +116,39 @@ WITH orders AS MATERIALIZED (
      WHERE outcome IS NOT NULL
 )
 SELECT n, drawn FROM numbered
+
+-- name: first_approve
+-- The first approval of two, whole: state, what was signed, the answer under its key, the event.
+WITH held AS (
+    UPDATE review.item
+       SET state = %(state)s, lane = %(lane)s, policy_version = %(policy_version)s,
+           version = version + 1, changed_at = %(at)s, open_decision = NULL,
+           first_approval = %(id)s::uuid, first_person = %(person)s,
+           claim_person = NULL, claim_name = NULL, claim_until = NULL
+     WHERE item_id = %(item)s AND version = %(version)s
+       AND CASE WHEN claim_until > clock_timestamp()
+                THEN claim_person = %(person)s AND coalesce(%(claim)s::integer = claims, true)
+                ELSE %(claim)s::integer IS NULL END
+    RETURNING item_id
+), kept AS (
+    INSERT INTO review.approval (approval_id, item_id, revision, person_id, actor_id, name, role,
+                                 approved_at, statement, key_id, signature)
+    SELECT %(id)s::uuid, item_id, %(revision)s::integer, %(person)s::uuid, %(actor)s::uuid,
+           %(name)s::text, %(role)s::text, %(at)s::timestamptz, %(statement)s::text,
+           %(key_id)s::text, %(signature)s::bytea
+      FROM held
+), answered AS (
+    INSERT INTO review.idempotency (person_id, key, request_digest, status, body)
+    SELECT %(person)s::uuid, %(request_key)s::text, %(request_digest)s::bytea, 201,
+           %(body)s::bytea
+      FROM held
+), told AS (
+    INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+    SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+           %(headers)s::bytea
+      FROM held
+)
+SELECT item_id FROM held
 
 -- name: take_back_context
 SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
@@ -210,6 +248,51 @@ SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)
   FROM opened
 RETURNING id
 
+-- name: add_comment
+WITH said AS (
+    INSERT INTO review.comment (comment_id, item_id, revision, person_id, name, role, text, said_at,
+                                key)
+    VALUES (%(id)s, %(item)s, %(revision)s, %(person)s, %(name)s, %(role)s, %(text)s, %(at)s,
+            %(request_key)s)
+)
+INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+VALUES (%(id)s, %(topic)s, %(key)s, %(type)s, %(payload)s, %(headers)s)
+RETURNING id
+
+-- name: comment_by_key
+SELECT comment_id, item_id, revision, name, text, said_at
+  FROM review.comment WHERE person_id = %(person)s AND key = %(key)s
+
+-- name: item_comments
+-- Without those of whoever gave the first approval, while the second one is not to read them.
+SELECT comment.name, comment.role, comment.revision, comment.text, comment.said_at
+  FROM review.comment JOIN review.item USING (item_id)
+ WHERE comment.item_id = %(item)s AND comment.person_id IS DISTINCT FROM item.first_person
+ ORDER BY comment.said_at LIMIT 200
+
+-- name: revision_before
+SELECT event FROM review.item_revision
+ WHERE item_id = %(item)s AND revision < %(revision)s ORDER BY revision DESC LIMIT 1
+
+-- name: save_draft
+INSERT INTO review.draft AS kept (person_id, item_id, revision, body)
+SELECT %(person)s, item_id, %(revision)s, %(body)s FROM review.item WHERE item_id = %(item)s
+    ON CONFLICT (person_id, item_id) DO UPDATE
+   SET revision = excluded.revision, body = excluded.body, saved_at = now()
+RETURNING item_id
+
+-- name: draft
+SELECT draft.body, draft.revision, draft.revision = item.revision AS current
+  FROM review.draft JOIN review.item USING (item_id)
+ WHERE draft.person_id = %(person)s AND draft.item_id = %(item)s
+
+-- name: undoable
+-- What the item's open decision said: an UNDO turns it round.
+SELECT decision.statement
+  FROM review.item
+  JOIN review.decision ON decision.decision_id = item.open_decision
+ WHERE item.item_id = %(item)s
+
 -- name: latest_decision
 -- Who won, for those who lost.
 SELECT decision_id, action, name, decided_at FROM review.decision
@@ -221,17 +304,27 @@ SELECT item.item_id, item.source, item.external_id, item.revision, item.state, i
        item.divergence, nullif(item.due_at, 'infinity') AS due_at, item.created_at,
        item.correlation_id, item.decisions, item.version, item.open_decision,
        item.claims, item.claim_person, item.claim_name, item.claim_until,
+       first.approval_id AS first_id, first.person_id AS first_person, first.name AS first_name,
+       first.role AS first_role, first.approved_at AS first_at,
+       first.statement AS first_statement,
        item_revision.event, item_revision.title, item_revision.received_at,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at, clock_timestamp() AS now
   FROM review.item
   JOIN review.item_revision USING (item_id, revision)
+  LEFT JOIN review.approval AS first ON first.approval_id = item.first_approval
   LEFT JOIN review.baseline
          ON baseline.instance = item.instance AND baseline.identifier = item.identifier
  WHERE item.item_id = %(item)s
 
 -- name: item_event
-SELECT item_revision.event FROM review.item JOIN review.item_revision USING (item_id, revision)
+SELECT item_revision.event,
+       first.approval_id AS first_id, first.person_id AS first_person, first.name AS first_name,
+       first.role AS first_role, first.approved_at AS first_at,
+       first.statement AS first_statement
+  FROM review.item
+  JOIN review.item_revision USING (item_id, revision)
+  LEFT JOIN review.approval AS first ON first.approval_id = item.first_approval
  WHERE item.item_id = %(item)s
 
 -- name: item_revisions
@@ -242,6 +335,19 @@ SELECT revision, received_at FROM review.item_revision
 SELECT decision_id, ordinal, revision, action, name, role, reason_code, decided_at, not_before,
        statement, taken_back_by
   FROM review.decision WHERE item_id = %(item)s ORDER BY ordinal LIMIT 200
+
+-- name: item_approvals
+-- Which counted: the one that the item waits with, and the one that a decision completed.
+SELECT approval.approval_id, approval.revision, approval.name, approval.role,
+       approval.approved_at, approval.statement,
+       approval.approval_id = item.first_approval AS waits,
+       decision.decision_id IS NOT NULL AS completed
+  FROM review.approval
+  JOIN review.item USING (item_id)
+  LEFT JOIN review.decision
+         ON decision.item_id = approval.item_id
+        AND decision.first_approval = approval.approval_id
+ WHERE approval.item_id = %(item)s ORDER BY approval.approved_at LIMIT 200
 
 -- name: item_write_back_events
 SELECT event.write_back_id, event.transition, event.state, event.at, event.attempts,
@@ -349,8 +455,22 @@ UPDATE review.account
 INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
 VALUES (%(id)s, %(topic)s, %(key)s, %(type)s, %(payload)s, %(headers)s)
 
+-- name: write_back_to_unstick
+SELECT write_back.write_back_id, write_back.decision_id, write_back.state, item.instance,
+       item.correlation_id
+  FROM review.write_back
+  JOIN review.item ON item.item_id = write_back.item_id
+ WHERE write_back.write_back_id = %(write_back)s
+
 -- name: notify
 SELECT pg_notify('review_outbox', '')
+
+-- name: count_second
+-- How many items wait for this person's second approval, up to a thousand.
+SELECT count(*)::int AS items
+  FROM (SELECT 1 FROM review.item
+         WHERE state = 'SECOND_APPROVAL' AND first_person IS DISTINCT FROM %(viewer)s
+         LIMIT 1000) AS bounded
 
 -- name: measures
 -- The last 24 hours; a brin index keeps it from reading what came before.
@@ -379,6 +499,43 @@ SELECT (SELECT count(*) FROM review.item WHERE state IN ('PENDING', 'SECOND_APPR
        (SELECT coalesce(sum(greatest(attempts - 1, 0)), 0)::bigint FROM writes) AS retries,
        (SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FROM writes
          WHERE state = 'APPLIED') AS write_p95
+
+-- name: measures_by_hour
+-- The last 24 hours, one row each, also of hours in which nothing happened.
+WITH recent AS (
+    SELECT date_trunc('hour', decision.decided_at) AS hour, decision.action,
+           extract(epoch FROM decision.decided_at - item_revision.received_at)::float8 AS seconds
+      FROM review.decision
+      JOIN review.item_revision USING (item_id, revision)
+     WHERE decision.decided_at > now() - interval '24 hours'
+       AND decision.action IN ('APPROVE', 'REJECT', 'NEED_INFO')
+       AND decision.taken_back_by IS NULL
+), decided AS (
+    SELECT hour, count(*)::int AS decided,
+           (count(*) FILTER (WHERE action = 'APPROVE'))::int AS approved,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS review_p50
+      FROM recent GROUP BY hour
+), writes AS (
+    SELECT date_trunc('hour', decision.decided_at) AS hour,
+           (count(*) FILTER (WHERE write_back.state = 'APPLIED'))::int AS written,
+           (count(*) FILTER (WHERE write_back.state IN
+               ('CONFLICT', 'REFUSED', 'STUCK', 'ABANDONED')))::int AS not_written,
+           coalesce(sum(greatest(write_back.attempts - 1, 0)), 0)::int AS retries,
+           (percentile_cont(0.95) WITHIN GROUP (ORDER BY
+               extract(epoch FROM write_back.changed_at - decision.not_before)::float8)
+               FILTER (WHERE write_back.state = 'APPLIED')) AS write_p95
+      FROM review.decision JOIN review.write_back USING (decision_id)
+     WHERE decision.decided_at > now() - interval '24 hours'
+     GROUP BY 1
+)
+SELECT hours.hour, coalesce(decided, 0) AS decided, coalesce(approved, 0) AS approved, review_p50,
+       coalesce(written, 0) AS written, coalesce(not_written, 0) AS not_written,
+       coalesce(retries, 0) AS retries, write_p95
+  FROM generate_series(date_trunc('hour', now()) - interval '23 hours',
+                       date_trunc('hour', now()), interval '1 hour') AS hours (hour)
+  LEFT JOIN decided USING (hour)
+  LEFT JOIN writes USING (hour)
+ ORDER BY hours.hour
 
 -- name: ready
 SELECT 1 AS one
@@ -410,7 +567,8 @@ UPDATE review.item
        identifier = %(identifier)s, risk = %(risk)s, divergence = %(divergence)s,
        due_at = %(due_at)s, correlation_id = %(correlation_id)s,
        version = version + 1, changed_at = now(), open_decision = NULL,
-       claim_person = NULL, claim_name = NULL, claim_until = NULL
+       claim_person = NULL, claim_name = NULL, claim_until = NULL,
+       first_approval = NULL, first_person = NULL
  WHERE item_id = %(item)s
 
 -- name: add_write_back_events

@@ -28,16 +28,19 @@ class Permission(StrEnum):
     DECIDE = "DECIDE"
     MEASURES = "MEASURES"  # numbers without text
     PEOPLE = "PEOPLE"  # make accounts, list them
+    PAUSE = "PAUSE"  # stop and start the writing to a target
+    UNSTICK = "UNSTICK"  # say what becomes of a write that is stuck
 
 
 _ALWAYS: Final = frozenset({Permission.PUBLIC, Permission.SIGNED_IN})
 
 GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     Role.REVIEWER: _ALWAYS | {Permission.READ, Permission.DECIDE, Permission.MEASURES},
-    Role.APPROVER: _ALWAYS | {Permission.READ, Permission.DECIDE, Permission.MEASURES},
+    Role.APPROVER: _ALWAYS
+    | {Permission.READ, Permission.DECIDE, Permission.MEASURES, Permission.UNSTICK},
     Role.ADMIN: _ALWAYS | {Permission.READ, Permission.MEASURES, Permission.PEOPLE},
     Role.AUDITOR: _ALWAYS | {Permission.READ, Permission.MEASURES},
-    Role.SRE: _ALWAYS | {Permission.MEASURES},
+    Role.SRE: _ALWAYS | {Permission.MEASURES, Permission.PAUSE},
 }
 
 _TOGETHER: Final = frozenset({Role.REVIEWER, Role.APPROVER})

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import psycopg
+
 from audit_sink.checkpoint import PublicKey
-from audit_sink.commands.terminal import USAGE, stopped
+from audit_sink.commands.terminal import USAGE, console, plain, stopped
 from audit_sink.folder import FileProblemError, Folder
 from audit_sink.ledger import PostgresLedger
 from audit_sink.lookup import HotStore
@@ -23,8 +25,11 @@ from audit_sink.source import (
     RowsSource,
     Source,
     find_in_files,
+    is_event,
 )
+from audit_sink.story import fields_of
 from audit_sink.whereabouts import Defaults
+from conveyor.errors import UnavailableError
 
 _LONGEST_NAME: Final = 1_024
 
@@ -38,6 +43,12 @@ class Opened:
     hot: HotStore | None
     files: FilesSource | None
 
+    def record(self, sequence: int) -> bytes:
+        """Return a record; the hot store has also those that no head reaches yet."""
+        if self.hot is not None:
+            return self.hot.records(sequence, sequence + 1)[0][0]
+        return self.source.record(sequence)
+
     def find(self, name: str) -> list[int]:
         """Return the places of the records that go by `name`, in order.
 
@@ -45,7 +56,11 @@ class Opened:
         id. Raises NoSuchRecordError.
         """
         if name.isascii() and name.isdigit():
-            return [int(name[:19])]
+            sequence = int(name[:18])
+            size = self.prover.checkpoint.size if self.hot is None else self.hot.size()
+            if sequence >= size:
+                raise NoSuchRecordError(f"There is no record {sequence}: the log has {size}")
+            return [sequence]
         if len(name) > _LONGEST_NAME or "\0" in name:
             raise NoSuchRecordError("No record goes by a name like that")
         if _is_uuid(name):
@@ -55,9 +70,33 @@ class Opened:
             raise NoSuchRecordError(f"No record goes by {name}")
         return found
 
+    def story(self, name: str) -> list[int]:
+        """Return what `find` does; of a decision, all that led to it and came of it."""
+        found = self.find(name)
+        own = fields_of(self.record(found[0]))
+        item, decision = own.get("item_id"), own.get("decision_id")
+        if len(found) > 1 or own.get("type") != "ReviewDecision" or not isinstance(item, str):
+            return found
+        return [
+            one
+            for one in self.about(item)
+            if one <= found[0] or fields_of(self.record(one)).get("decision_id") == decision
+        ]
+
+    def about(self, name: str) -> list[int]:
+        """Return the places of all records of an item, a decision or a correlation id, in order."""
+        if self.hot is not None:
+            return self.hot.about(name)
+        return self._in_files(name)
+
     def _find(self, name: str) -> list[int]:
         if self.hot is not None:
             return self.hot.find(name)
+        found = self._in_files(name)
+        own = [one for one in found if is_event(self.record(one), name)]
+        return own or found
+
+    def _in_files(self, name: str) -> list[int]:
         assert self.files is not None  # `opened` has seen to one of them
         return find_in_files(self.files, name, self.prover.checkpoint.size)
 
@@ -81,7 +120,7 @@ def opened(
     folder = _folder(path, must=files is not None)
     if folder is None and (dsn is None or heads is None):
         raise stopped(USAGE, "Say where the log is: --from FILES, or --database with --ledger")
-    hot = None if dsn is None else HotStore(dsn, "placet audit")
+    hot = None if dsn is None else _hot(dsn, must=database is not None or folder is None)
     second = None if heads is None else PostgresLedger(heads, key.name, "placet audit")
     try:
         of_files = None if folder is None else FilesSource(folder)
@@ -97,6 +136,20 @@ def opened(
         for one in (hot, second, folder):
             if one is not None:
                 one.close()
+
+
+def _hot(dsn: str, *, must: bool) -> HotStore | None:
+    """Return the hot store; None where nobody asked for it, files will do, and it is away."""
+    hot = HotStore(dsn, "placet audit")
+    try:
+        hot.size()
+    except (UnavailableError, psycopg.Error) as error:
+        hot.close()
+        if must:
+            raise
+        console().print(f"hot store: NOT ASKED ({plain(str(error))})", style="yellow")
+        return None
+    return hot
 
 
 def _folder(path: Path | None, *, must: bool) -> Folder | None:

@@ -11,16 +11,20 @@ from rich.console import Console
 from audit_sink.bundle_check import check_bundle, is_bundle, own_key
 from audit_sink.commands.opened import Opened, opened
 from audit_sink.commands.terminal import (
+    FAILED,
     NOT_VERIFIED,
     USAGE,
     DatabaseOption,
+    DecisionKeysOption,
     FilesOption,
     JsonOption,
     KeyOption,
     LedgerOption,
+    has_key,
     not_verified,
     plain,
     print_json,
+    read_decision_keys,
     read_file,
     read_key,
     stopped,
@@ -49,7 +53,7 @@ def add(app: typer.Typer, find_defaults: FindDefaults) -> None:
     ) -> None:
         """Write a self-contained C2SP .tlog-proof, with the record in it."""
         defaults = find_defaults()
-        public = read_key(key or defaults.key)
+        public = read_key(defaults.key if key is None else key)
         with (
             told(),
             opened(defaults, public, files=files, database=database, ledger=ledger) as log,
@@ -64,13 +68,14 @@ def add(app: typer.Typer, find_defaults: FindDefaults) -> None:
         record: Annotated[
             Path | None, typer.Option(help="The record, where the proof does not hold it.")
         ] = None,
+        decision_keys: DecisionKeysOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Check a proof or a bundle offline: trusts its bytes and the key, and nothing else."""
         default = find_defaults().key
-        given = key or (default if default is not None and Path(default).is_file() else None)
+        given = default if key is None and has_key(default) else key
         if is_bundle(file):
-            _check_bundle(file, given, json=as_json)
+            _check_bundle(file, given, decision_keys, json=as_json)
             return
         public = read_key(given)
         data = read_file(file, MAX_BYTES)
@@ -88,15 +93,18 @@ def _prove(log: Opened, event: str, out: Path | None) -> None:
             raise stopped(
                 USAGE, f"{len(places)} records go by {event} ({listed}); say --out FOLDER"
             )
-        text = log.prover.prove(places[0])
+        text = log.prover.prove(places[0], log.record(places[0]))
         if out is None:
             sys.stdout.write(text.decode())
         else:
             write_file(out, text)
         return
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise stopped(FAILED, f"{out}: no folder to write to: {error}") from error
     for sequence in places:
-        write_file(out / f"{sequence}{SUFFIX}", log.prover.prove(sequence))
+        write_file(out / f"{sequence}{SUFFIX}", log.prover.prove(sequence, log.record(sequence)))
     Console(stderr=True).print(f"{len(places)} proofs in {plain(str(out))}", highlight=False)
 
 
@@ -118,10 +126,10 @@ def _print_proven(proven: Proven, *, json: bool) -> None:
             out.print(f"  {name:<20}{plain(text)}", soft_wrap=True)
 
 
-def _check_bundle(file: Path, given: str | None, *, json: bool) -> None:
+def _check_bundle(file: Path, given: str | None, pinned_keys: Path | None, *, json: bool) -> None:
     with told(json=json):
-        public = read_key(given) if given is not None else own_key(file)
-        report = check_bundle(file, public)
+        public = read_key(own_key(file) if given is None else given)
+        report = check_bundle(file, public, read_decision_keys(pinned_keys))
     pinned = given is not None
     if json:
         print_json({"ok": not report.problems, "key_pinned": pinned, **report.as_json()})
@@ -142,6 +150,8 @@ def _check_bundle(file: Path, given: str | None, *, json: bool) -> None:
         f"{report.parts} payload parts are byte for byte what was sealed; "
         f"{report.withheld} are withheld"
     )
+    if report.signatures:
+        out.print(f"{report.signatures} statements are signed by the decision keys you gave")
     if not pinned:
         out.print(
             "[yellow]key: NOT CHECKED[/yellow] (it is the bundle's own: compare key.txt with one "

@@ -24,6 +24,7 @@ from audit_sink.source import NoSuchRecordError
 from audit_sink.store import LogDamagedError
 from audit_sink.tlog_proof import ProofError
 from conveyor.errors import UnavailableError
+from conveyor.keys import KeyFileError, Verifier
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -40,6 +41,10 @@ KeyOption = Annotated[
 DatabaseOption = Annotated[str | None, typer.Option(help="DSN of the hot store.")]
 LedgerOption = Annotated[
     str | None, typer.Option(help="DSN of the ledger; without it: NOT CHECKED.")
+]
+DecisionKeysOption = Annotated[
+    Path | None,
+    typer.Option(help="PEM file, or folder of them: the public keys that sign decisions."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Same as --output json.")]
 
@@ -109,6 +114,32 @@ def read_key(given: str | None) -> PublicKey:
         raise stopped(USAGE, f"{given[:200]}: no key: {error}") from error
 
 
+def there(path: Path | None) -> Path | None:
+    """Return a default place if there is something."""
+    return path if path is not None and path.exists() else None
+
+
+def has_key(text: str | None) -> bool:
+    """Tell whether a default says a key, or names a file there is."""
+    if text is None:
+        return False
+    try:
+        parse_public_key(text)
+    except KeyTextError:
+        return Path(text).is_file()
+    return True
+
+
+def read_decision_keys(path: Path | None) -> Verifier | None:
+    """Return the keys in a PEM file or folder; None for None. Ends with 2 where there are none."""
+    if path is None:
+        return None
+    try:
+        return Verifier.load(path)
+    except (KeyFileError, OSError, ValueError) as error:
+        raise stopped(USAGE, f"{path}: no decision keys: {error}") from error
+
+
 def read_file(path: Path, most: int) -> bytes:
     """Return a file of at most `most` bytes. Ends with 1 where it cannot be read, 6 if longer."""
     try:
@@ -143,6 +174,9 @@ def told(*, json: bool = False) -> Iterator[None]:
         raise not_verified(str(error), json=json) from error
     except NoSuchRecordError as error:
         raise stopped(FAILED, str(error.args[0])) from error
+    except psycopg.errors.UndefinedTable as error:
+        message = "The hot store is of an older release, or no audit log: run this audit-sink once"
+        raise stopped(FAILED, message) from error
     except (UnavailableError, psycopg.Error, FileProblemError, ValueError) as error:
         raise stopped(FAILED, str(error)) from error
     except KeyboardInterrupt:

@@ -62,7 +62,7 @@ def add(app: typer.Typer, find_defaults: FindDefaults) -> None:
         folder = files or defaults.log_dir
         if folder is None:
             raise stopped(USAGE, "Say where the log is: --from FILES")
-        public = read_key(key or defaults.key)
+        public = read_key(defaults.key if key is None else key)
         json = as_json or output is not Output.TABLE
         with told(json=json):
             kept = None if since is None else open_checkpoint(read_file(since, MAX_BYTES), public)

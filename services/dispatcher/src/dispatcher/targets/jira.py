@@ -17,7 +17,7 @@ What this adapter cannot promise:
 - Whoever may edit an issue may edit or remove the marker. Removed, the write is not repeated: the
   fields are no longer as the reviewer saw them, which is a conflict.
 - Mail that Jira sends about an edit or a comment cannot be taken back.
-- Transitions, and fields of types not listed in `jira_fields`, are refused.
+- Transitions, and fields of types that `jira_fields` does not have, are refused.
 """
 
 import threading
@@ -34,7 +34,7 @@ import structlog
 
 from contract.targets import TargetConfig
 from conveyor.errors import UnavailableError
-from dispatcher.targets import jira_comment_step, jira_comments, jira_edit, jira_fields
+from dispatcher.targets import jira_comment_step, jira_comments, jira_edit, jira_values
 from dispatcher.targets.jira_client import Client, ReadFailedError
 from dispatcher.targets.jira_fence import Fence
 from dispatcher.targets.jira_issue import BAD_IDENTIFIER, fetch, is_key
@@ -117,10 +117,8 @@ class JiraTarget:
                 check_columns(self._config, site)
                 check_rights(client, site.me)
         except ReadFailedError as failed:
-            if isinstance(failed.outcome, Unavailable):
-                raise UnavailableError(
-                    failed.outcome.detail, failed.outcome.retry_after
-                ) from failed
+            if isinstance(away := failed.outcome, Unavailable):
+                raise UnavailableError(away.detail, away.retry_after) from failed
             raise StartRefusedError(
                 "NOT_JIRA", f"{self._config.url} does not answer as Jira does: {failed}"
             ) from failed
@@ -136,13 +134,13 @@ class JiraTarget:
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
         self._clients.close()
 
     def normalise(self, field: str, value: str) -> str:
         known = None if self._site is None else self._site.fields.get(field)
-        return value if known is None else jira_fields.canonical(known, value)
+        return value if known is None else jira_values.canonical(known, value)
 
     def read(self, identifier: str) -> Snapshot | Refused | Unavailable:
         if not self._names(identifier):
@@ -218,9 +216,7 @@ class JiraTarget:
             with self._session() as (client, site):
                 return probe(client, site, write_back)
         except ReadFailedError as failed:
-            if isinstance(failed.outcome, Refused) and (
-                failed.outcome.code is Code.RECORD_NOT_FOUND
-            ):
+            if failed.outcome.code is Code.RECORD_NOT_FOUND:
                 return Absent()  # nothing is there, and nothing can arrive where no issue is
             return _as_unavailable(failed.outcome)
 

@@ -1,10 +1,8 @@
 """Sessions with one Jira site: the `jira` library's client, with everything clever switched off.
 
-Owns what may leave this process and how its answer is taken: one origin only (a redirect is never
-followed, and the transport refuses any other host whatever asks for it), one try only, exact
-statuses, JSON parsed here (the library logs a whole body that it cannot parse), bounded size and
-time. Every failure is an outcome (`jira_errors`); which of them may have happened after the request
-left is decided here. Refuses to know what is read and written.
+Owns how an answer is taken: one try, no redirect, exact statuses, JSON parsed here (the library
+logs a whole body that it cannot parse). Every failure is an outcome (`jira_errors`); which of them
+may have happened after the request left is decided here. Refuses to know what is asked.
 
 The library's own retries, redirects, error parsing (it raises TypeError on some bodies) and
 Resource objects are not used: its client signs in and addresses, `requests.Session.request` sends.
@@ -12,23 +10,20 @@ Resource objects are not used: its client signs in and addresses, `requests.Sess
 
 import json
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from jira import JIRA
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from dispatcher.targets.jira_errors import Answer, after_write, is_unavailable, outcome_of
 from dispatcher.targets.jira_secret import Secret
+from dispatcher.targets.jira_transport import Transport
+from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Refused, Unavailable, Unknown
 
 _CONNECT: Final = 10.0
-_MOST_BYTES: Final = 32 * 1024 * 1024
-_CHUNK: Final = 65_536
 
 
 class ReadFailedError(Exception):
@@ -63,7 +58,14 @@ class Client:
     """One session, used by one thread at a time."""
 
     def __init__(
-        self, url: str, secret: Secret, version: str, limit: float, heard: Heard = lambda _: None
+        self,
+        url: str,
+        secret: Secret,
+        version: str,
+        *,
+        limit: float,
+        watchdog: Watchdog,
+        heard: Heard,
     ) -> None:
         """`heard` is told how each request ended: None, or the outcome."""
         self._heard = heard
@@ -78,9 +80,9 @@ class Client:
         )
         self._session = self._library._session  # noqa: SLF001 -- it has no public door
         self._limit = limit
-        guard = _Guard(url, limit)
+        transport = Transport(url, limit, watchdog)
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, guard)
+            self._session.mount(scheme, transport)
 
     def close(self) -> None:
         self._library.close()  # type: ignore[no-untyped-call]
@@ -190,32 +192,3 @@ def _away(error: requests.RequestException) -> Unavailable:
     slow = isinstance(error, requests.Timeout)
     code = Code.TIMEOUT if slow else Code.TARGET_AWAY
     return Unavailable(code=code, detail=f"no answer: {name}", whole_target=True)
-
-
-class _Guard(HTTPAdapter):
-    """The transport: one origin, and an answer whole within time and size, or none."""
-
-    def __init__(self, url: str, limit: float) -> None:
-        super().__init__(max_retries=0)
-        self._origin = _origin(url)
-        self._limit = limit
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        if _origin(request.url or "") != self._origin:
-            raise requests.exceptions.InvalidURL("not the configured Jira")
-        deadline = time.monotonic() + self._limit
-        response = super().send(request, *args, **{**kwargs, "stream": True})
-        content = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            content += chunk
-            if len(content) > _MOST_BYTES or time.monotonic() > deadline:
-                response.close()
-                raise requests.exceptions.ReadTimeout("the answer does not end")
-        response._content = bytes(content)  # noqa: SLF001 -- as Response.content does
-        return response
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, parts.hostname or "", parts.port or default

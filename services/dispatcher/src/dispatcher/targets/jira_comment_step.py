@@ -109,22 +109,30 @@ def _swept(client: Client, site: Site, write_back: WriteBack) -> tuple[list[Comm
 
 
 def _already(client: Client, site: Site, write_back: WriteBack) -> AlreadyApplied | None:
-    found, _ = _swept(client, site, write_back)
-    return AlreadyApplied(version=found[0].updated, before=_NOTHING) if found else None
+    found, removed = _swept(client, site, write_back)
+    if not found:
+        return None
+    after = {COMMENT: _image_of(found[0], removed)}
+    return AlreadyApplied(version=found[0].updated, before=_NOTHING, after=after)
+
+
+def _image_of(comment: Comment, removed: Sequence[str]) -> str:
+    """Return what an undo has to know of a comment, and an audit of its copies, as JSON text."""
+    image: dict[str, Any] = {"id": comment.id, "body": jira_text.plain(comment.body)}
+    if removed:
+        image["duplicates_removed"] = list(removed)
+    return json.dumps(image, ensure_ascii=False, sort_keys=True)
 
 
 def _applied(note: Note, found: Sequence[Comment], removed: Sequence[str]) -> Applied:
     if not found:  # it was there (201), and somebody removed it at once
         return Applied(before=note.before, after=_NOTHING, version=note.version, differs=(COMMENT,))
     kept = found[0]
-    image: dict[str, Any] = {"id": kept.id, "body": jira_text.plain(kept.body)}
-    if removed:
-        image["duplicates_removed"] = list(removed)
     sent = json.loads(note.request)["body"]
     same = jira_text.canonical(sent) == jira_text.canonical(kept.body)
     return Applied(
         before=note.before,
-        after={COMMENT: json.dumps(image, ensure_ascii=False, sort_keys=True)},
+        after={COMMENT: _image_of(kept, removed)},
         version=kept.updated,
         differs=() if same else (COMMENT,),
     )
@@ -149,7 +157,7 @@ def prepare_undo(
     if comment is None:
         return Conflict(current=_NOTHING, version=issue.updated, fields=(COMMENT,))
     if comment.marker.get("superseded_by") == write_back.write_back_id:
-        return AlreadyApplied(version=comment.updated)
+        return AlreadyApplied(version=comment.updated, after={COMMENT: comment.text})
     if jira_text.canonical(comment.body) != jira_text.canonical(text):
         current = {COMMENT: comment.text}
         return Conflict(current=current, version=issue.updated, fields=(COMMENT,))

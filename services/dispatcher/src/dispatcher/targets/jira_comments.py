@@ -108,7 +108,10 @@ def _pages(
                 return None
             total = page["total"]
             comments = page["comments"]
-            found |= {one.id: one for raw in comments if (one := _comment(raw, site)) is not None}
+            for raw in comments:
+                one = _comment(_with_properties(client, site, raw), site)
+                if one is not None:
+                    found[one.id] = one
             start += len(comments)
             old = after is not None and any(
                 datetime.fromisoformat(raw["created"]) < after for raw in comments
@@ -117,6 +120,32 @@ def _pages(
             raise unexpected("comments") from None
         if old or not comments or start >= total:
             return found
+
+
+def _with_properties(client: Client, site: Site, raw: dict[str, Any]) -> dict[str, Any]:
+    """Ask for our property of a comment of ours, where the list does not give properties.
+
+    That the list of an issue takes `expand=properties` is observed, not documented; this is.
+    """
+    if "properties" in raw or _author(raw, site) != site.me:
+        return raw
+    try:
+        found = client.get(f"comment/{int(raw['id'])}/properties/{PROPERTY}")
+    except ReadFailedError as failed:
+        if _is_missing(failed):
+            return raw
+        raise
+    return {**raw, "properties": [found]}
+
+
+def _author(raw: dict[str, Any], site: Site) -> str:
+    author = raw.get("author") or {}
+    return str(author.get("accountId" if site.cloud else "name"))
+
+
+def _is_missing(failed: ReadFailedError) -> bool:
+    outcome = failed.outcome
+    return isinstance(outcome, Refused) and outcome.code is Code.RECORD_NOT_FOUND
 
 
 def one_comment(client: Client, site: Site, identifier: str, number: str) -> Comment | None:
@@ -128,11 +157,11 @@ def one_comment(client: Client, site: Site, identifier: str, number: str) -> Com
     try:
         raw = client.get(issue_path(identifier, "comment", number), {"expand": "properties"})
     except ReadFailedError as failed:
-        if isinstance(failed.outcome, Refused) and failed.outcome.code is Code.RECORD_NOT_FOUND:
+        if _is_missing(failed):
             return None
         raise
     try:
-        return _comment(raw, site)
+        return _comment(_with_properties(client, site, raw), site)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise unexpected("a comment") from None
 
@@ -141,11 +170,10 @@ def _comment(raw: dict[str, Any], site: Site) -> Comment | None:
     markers = [one["value"] for one in raw.get("properties") or () if one["key"] == PROPERTY]
     if not markers or not isinstance(markers[0], dict):
         return None
-    author = raw.get("author") or {}
     return Comment(
         id=str(int(raw["id"])),
         body=raw["body"],
-        author=str(author.get("accountId" if site.cloud else "name")),
+        author=_author(raw, site),
         updated=str(raw["updated"]),
         marker=markers[0],
     )

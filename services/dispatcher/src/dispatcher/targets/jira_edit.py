@@ -14,14 +14,16 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from dispatcher.targets import jira_fields
+from dispatcher.targets import jira_values
 from dispatcher.targets.columns import BadValueError
 from dispatcher.targets.jira_client import Client, ReadFailedError, WriteFailedError
-from dispatcher.targets.jira_fields import TRANSITIONS, Value, canonical
+from dispatcher.targets.jira_fields import TRANSITIONS
 from dispatcher.targets.jira_history import judge, metadata
 from dispatcher.targets.jira_issue import Issue, fetch, issue_path, marker_key
+from dispatcher.targets.jira_note import body_of, note_of
 from dispatcher.targets.jira_prepared import Edit
 from dispatcher.targets.jira_site import Site
+from dispatcher.targets.jira_values import Value, canonical
 from dispatcher.writeback import (
     Absent,
     AlreadyApplied,
@@ -140,6 +142,12 @@ def _fetch(
 
 
 def _refused_by_name(site: Site, columns: Collection[str], write_back: WriteBack) -> Refused | None:
+    """Refuse what can be refused without asking, the notes of the next step among it."""
+    try:
+        if write_back.comment is not None:
+            body_of(note_of(write_back), cloud=site.cloud)
+    except BadValueError as bad:
+        return Refused(code=bad.code, detail=bad.detail)
     for name in write_back.fields:
         if name in TRANSITIONS:
             return Refused(
@@ -156,7 +164,7 @@ def _value(site: Site, issue: Issue, name: str, text: str) -> Value:
     editing = (issue.editing or {}).get(name)
     if editing is None:
         raise BadValueError(Code.UNKNOWN_FIELD, f"{name} is not on this issue's edit screen")
-    return jira_fields.decode(site.fields[name], editing, text, cloud=site.cloud)
+    return jira_values.decode(site.fields[name], editing, text, cloud=site.cloud)
 
 
 def _request(

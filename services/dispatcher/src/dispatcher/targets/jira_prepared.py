@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dispatcher.targets.jira_fields import Value
+from dispatcher.targets.jira_values import Value
 from dispatcher.writeback import Images, WriteBack
 
 

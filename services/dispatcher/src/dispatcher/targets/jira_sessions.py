@@ -14,6 +14,7 @@ from typing import Final
 
 from dispatcher.targets.jira_client import Client, Outcome, ReadFailedError
 from dispatcher.targets.jira_secret import Secret
+from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Unavailable
 
 _DELAYS: Final = (60.0, 300.0, 900.0)
@@ -32,6 +33,7 @@ class Clients:
         self._url = url
         self._secret = secret
         self._limit = limit
+        self._watchdog = Watchdog(limit)
         self._idle: queue.LifoQueue[tuple[str, Secret, Client]] = queue.LifoQueue()
         self._lock = threading.Lock()
         self._refused: tuple[Secret, int, float, Unavailable] | None = None
@@ -57,7 +59,14 @@ class Clients:
                 kept, known, client = self._idle.get_nowait()
             except queue.Empty:
                 heard = partial(self._note, secret)
-                return Client(self._url, secret, version, self._limit, heard)
+                return Client(
+                    self._url,
+                    secret,
+                    version,
+                    limit=self._limit,
+                    watchdog=self._watchdog,
+                    heard=heard,
+                )
             if (kept, known) == (version, secret):
                 return client
             client.close()
@@ -91,6 +100,7 @@ class Clients:
 
     def close(self) -> None:
         """End every idle session. Safe to call twice."""
+        self._watchdog.close()
         while True:
             try:
                 self._idle.get_nowait()[2].close()

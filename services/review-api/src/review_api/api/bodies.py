@@ -62,6 +62,21 @@ class PersonBody(Struct, kw_only=True, forbid_unknown_fields=True):
     person_id: str | None = None
 
 
+class CommentBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/items/{item_id}/comments`."""
+
+    text: str
+
+
+class DraftBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`PUT /api/items/{item_id}/draft`. `fields`: what was typed, by name of the field."""
+
+    revision: Int
+    fields: dict[str, str] = field(default_factory=dict)
+    comment: str = ""
+    reason_code: str = ""
+
+
 async def read(request: Request, kind: type[T]) -> T:
     """Return the body as `kind`.
 

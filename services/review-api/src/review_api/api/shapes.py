@@ -14,6 +14,7 @@ import orjson
 
 from contract.events import Passage, ReviewItem
 from contract.statement import timestamp_text
+from review_api.approval import First
 from review_api.commands.look import Decision, Past, Sight
 from review_api.listing import Page
 
@@ -81,6 +82,7 @@ def item(sight: Sight) -> bytes:
             "timestamp": _time(shown.timestamp),
             "correlation_id": shown.correlation_id,
             "change": _change(sight),
+            "first_approval": None if sight.first is None else _first(sight.first),
             "baseline": {
                 "read_at": None if known is None else _time(known.read_at),
                 "version": None if known is None else known.version,
@@ -96,11 +98,39 @@ def item(sight: Sight) -> bytes:
             "evidence": msgspec.to_builtins(shown.evidence),
             "confidence": shown.confidence,
             "labels": shown.labels,
+            "changed_since": _changed_since(sight),
             "history": [_past(one) for one in sight.history],
             "decision": None if sight.decision is None else _decision(sight.decision),
             "seen_digest": sight.seen_digest,
         }
     )
+
+
+def _changed_since(sight: Sight) -> dict[str, Any] | None:
+    """Return what the revision before proposed where this one proposes something else."""
+    before = sight.before
+    if before is None:
+        return None
+    now = sight.item.change.fields
+    return {
+        "revision": before.revision,
+        "fields": {
+            name: orjson.Fragment(text)
+            for name, text in sorted(before.change.fields.items())
+            if now.get(name) != text
+        },
+        "output": None if before.output == sight.item.output else before.output,
+    }
+
+
+def _first(first: First) -> dict[str, Any]:
+    """Return who approved first, and when; not what they wrote."""
+    return {
+        "by": first.name,
+        "person_id": str(first.person_id),
+        "role": first.role,
+        "at": _time(first.at),
+    }
 
 
 def _change(sight: Sight) -> dict[str, Any]:
@@ -114,7 +144,7 @@ def _change(sight: Sight) -> dict[str, Any]:
                 "proposed": orjson.Fragment(text),
                 "readable": name in seen,
             }
-            for name, text in sorted(shown.change.fields.items())
+            for name, text in sorted(sight.fields.items())
         },
         "comment": shown.change.comment,
     }
@@ -160,6 +190,7 @@ def _past(one: Past) -> dict[str, Any]:
         "reason_code": one.reason_code,
         "comment": one.comment,
         "taken_back": one.taken_back or None,
+        "void": one.void or None,
         "step": one.step,
         "attempts": one.attempts,
         "reason": one.reason,

@@ -9,8 +9,8 @@ share both round trips (`together`).
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -18,10 +18,12 @@ from uuid import UUID
 
 import psycopg
 
+from contract.events import Action
 from contract.identity import Digester
-from contract.statement import Statement, timestamp_text
+from contract.statement import Statement, from_text, timestamp_text
 from conveyor.keys import Signer
 from review_api import review
+from review_api.commands.approvals import first_approval, first_of
 from review_api.commands.claims import claim_of
 from review_api.commands.judgement import Context, Judge, Order, Verdict, body_of
 from review_api.commands.statements import Signed, approver_of, deciding_role, sign
@@ -90,11 +92,17 @@ class Decide:
             assert row is not None  # admit refuses nobody
             if row["body"] is not None:
                 return _stored(row, digest)
-            verdict = await self._judged(order, row)
+            verdict = await self._judged(order, row, actor)
             body = body_of(verdict)
-            values = self._values(order, actor, verdict, row["version"])
-            values |= {"key": key, "request_digest": _base64(digest), "body": body.decode()}
-            if await self._written((actor.person_id, key), values):
+            if verdict.waits:
+                first = self._first(order, actor, verdict, row["version"])
+                first |= {"request_key": key, "request_digest": digest, "body": body}
+                writing = self._store.one("first_approve", first)
+            else:
+                values = self._values(order, actor, verdict, row["version"])
+                values |= {"key": key, "request_digest": _base64(digest), "body": body.decode()}
+                writing = self._write(values)
+            if await self._written((actor.person_id, key), writing):
                 if verdict.not_before - verdict.at < _SHORT:
                     self._hint()
                 return Answer(status=201, body=body)
@@ -102,11 +110,16 @@ class Decide:
             Code.UNAVAILABLE, "The item kept changing, or the database went away.", retry_after=1
         )
 
-    async def _judged(self, order: Order, row: Row) -> Verdict:
+    async def _judged(self, order: Order, row: Row, actor: Actor) -> Verdict:
         if row["state"] is None:
             raise ProblemError(Code.NOT_FOUND, f"There is no item {order.item_id}.")
+        context = _context(row)
+        if order.action == Action.UNDO:
+            undone = await self._store.one("undoable", {"item": order.item_id})
+            if undone is not None:
+                context = replace(context, undoable=from_text(undone["statement"]))
         try:
-            return self._judge.judge(order, _context(row))
+            return self._judge.judge(order, context, actor)
         except review.IllegalTransitionError as error:
             raise await self._lost(order.item_id, error) from error
 
@@ -125,13 +138,16 @@ class Decide:
             state=error.state.value,
         )
 
-    async def _written(self, running: tuple[UUID, str], values: Asked) -> bool:
+    async def _written(
+        self, running: tuple[UUID, str], writing: Coroutine[Any, Any, Row | None]
+    ) -> bool:
         """Commit. False: something moved in between, or the answer was lost; look again."""
         if running in self._running:
+            writing.close()
             raise ProblemError(Code.KEY_IN_USE, "Nothing is decided twice.", retry_after=1)
         self._running.add(running)
         try:
-            return await self._write(values) is not None
+            return await writing is not None
         except psycopg.errors.UniqueViolation:
             return False  # the same key or ordinal, a moment earlier
         except ProblemError as error:
@@ -141,9 +157,21 @@ class Decide:
         finally:
             self._running.discard(running)
 
-    def _signed(self, order: Order, actor: Actor, verdict: Verdict) -> Signed:
-        item = verdict.item
-        statement = Statement(
+    def _first(self, order: Order, actor: Actor, verdict: Verdict, version: int) -> dict[str, Any]:
+        return first_approval(
+            self._statement(order, actor, verdict),
+            order,
+            actor,
+            verdict,
+            version=version,
+            signer=self._signer,
+            digester=self._digester,
+        )
+
+    def _statement(self, order: Order, actor: Actor, verdict: Verdict) -> Statement:
+        item, first = verdict.item, verdict.completes
+        before = [] if first is None else from_text(first.text).approvers
+        return Statement(
             decision_id=verdict.decision,
             item_id=item.item_id,
             revision=item.revision,
@@ -154,16 +182,21 @@ class Decide:
             comment=order.comment,
             reason_code=order.reason_code,
             seen_digest=order.seen_digest,
-            approvers=[approver_of(actor, verdict.at)],
+            approvers=[*before, approver_of(actor, verdict.at)],
             policy_version=self._policy_version,
             steps=verdict.steps,
             at=timestamp_text(verdict.at),
+            undoes=verdict.undoes,
         )
+
+    def _signed(self, order: Order, actor: Actor, verdict: Verdict) -> Signed:
+        first = verdict.completes
+        causes = [verdict.item.event_id]
         return sign(
-            statement,
+            self._statement(order, actor, verdict),
             at=verdict.at,
             not_before=verdict.not_before,
-            causes=[item.event_id],
+            causes=causes if first is None else [*causes, str(first.approval_id)],
             signer=self._signer,
             digester=self._digester,
         )
@@ -201,6 +234,7 @@ class Decide:
             ],
             "outcome": _outcome(order, verdict),
             "claim": order.claim_token,
+            "first": None if verdict.completes is None else verdict.completes.approval_id,
         }
 
 
@@ -238,7 +272,7 @@ def _context(row: Row) -> Context:
         event=row["event"],
         baseline=baseline_of(row),
         claim=claim_of(row),
-        person_id=row["person_id"],
+        first=first_of(row),
     )
 
 

@@ -7,7 +7,7 @@ comes in (`Context`), a `Verdict` comes out, or `ProblemError` and nothing has h
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -15,16 +15,17 @@ import orjson
 from contract.codec import decode
 from contract.events import Action, ReviewItem
 from contract.identity import DecisionId, Digester, ItemId, decision_id, write_back_id
-from contract.statement import FieldChange, Step, timestamp_text
-from contract.targets import TargetConfig
+from contract.statement import FieldChange, Statement, Step, timestamp_text
+from contract.targets import STEPS, TargetConfig
 from review_api import claim, review
+from review_api.approval import First, which_of_two
 from review_api.claim import Claim
 from review_api.policy import Lane, Policy
 from review_api.problems import Code, ProblemError
 from review_api.proposal import Baseline, ValueRefusedError, changes, edited, seen_digest
-from review_api.review import State
-
-_STEP: Final = "fields"
+from review_api.review import Happening, State
+from review_api.store import Actor
+from review_api.undoing import check_undo, turned_round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +72,16 @@ class Context:
     event: bytes
     baseline: Baseline | None
     claim: Claim
-    person_id: UUID
+    first: First | None
+    undoable: Statement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A decision that has passed every check, not yet signed."""
+    """A decision that has passed every check, not yet signed.
+
+    `waits`: it is the first approval of two. `completes`: it is the second, of that first one.
+    """
 
     item: ReviewItem
     action: Action
@@ -88,6 +93,13 @@ class Verdict:
     at: datetime
     not_before: datetime
     steps: list[Step]
+    completes: First | None = None
+    undoes: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether another person has to approve before anything is written."""
+        return self.state is State.SECOND_APPROVAL
 
 
 class Judge:
@@ -100,7 +112,7 @@ class Judge:
         self._policy = policy
         self._targets = targets
 
-    def judge(self, order: Order, context: Context) -> Verdict:
+    def judge(self, order: Order, context: Context, actor: Actor) -> Verdict:
         """Return what `order` becomes.
 
         Raises:
@@ -108,34 +120,73 @@ class Judge:
             ProblemError: anything else that is wrong with it.
         """
         action = _action(order.action)
-        state = review.after(context.state, review.DECISIONS[action])
+        if action is Action.UNDO:
+            return self._undo(order, context, actor)
+        review.after(context.state, review.DECISIONS[action])
         if order.revision != context.revision:
             raise ProblemError(
                 Code.REVISION_SUPERSEDED,
                 f"You decided on revision {order.revision}; the item is at {context.revision}.",
                 revision=context.revision,
             )
-        claim.check_decision(context.claim, context.person_id, order.claim_token, context.now)
+        claim.check_decision(context.claim, actor.person_id, order.claim_token, context.now)
         self._check_reason(action, order)
         item = decode(context.event)
         assert isinstance(item, ReviewItem)
-        self._check_sight(order, item, context.baseline)
-        final = _final_fields(action, order, item)
+        proposed = item.change.fields if context.first is None else context.first.fields
+        self._check_sight(order, item, context.baseline, proposed)
+        final = _final_fields(action, order, proposed)
         lane = self._lane(item, context.lane, final)
+        happening, completes = review.DECISIONS[action], None
+        written = changes(final, context.baseline)
         if action is Action.APPROVE:
-            self._check_approval(item, lane, context.baseline)
+            self._check_approval(item, context.baseline)
+            if lane is Lane.CRITICAL:
+                happening, completes = which_of_two(context.first, written, actor)
         decision = decision_id(ItemId(item.item_id), context.decisions + 1)
         return Verdict(
             item=item,
             action=action,
-            state=state,
+            state=review.after(context.state, happening),
             lane=lane,
-            changes=changes(final, context.baseline),
+            changes=written,
             decision=decision,
             ordinal=context.decisions + 1,
             at=context.now,
             not_before=context.now + self._hold(item),
             steps=_steps(action, item, decision),
+            completes=completes,
+        )
+
+    def _undo(self, order: Order, context: Context, actor: Actor) -> Verdict:
+        """Return the verdict on undoing what was written; checks as of any other decision."""
+        state = review.after(context.state, Happening.UNDO)
+        undone = check_undo(actor, context.lane, context.undoable)
+        if order.revision != context.revision:
+            raise ProblemError(
+                Code.REVISION_SUPERSEDED,
+                f"You decided on revision {order.revision}; the item is at {context.revision}.",
+                revision=context.revision,
+            )
+        if order.fields:
+            raise ProblemError(Code.FIELDS_NOT_ALLOWED, "UNDO writes the old values alone.")
+        item = decode(context.event)
+        assert isinstance(item, ReviewItem)
+        proposed = item.change.fields if context.first is None else context.first.fields
+        self._check_sight(order, item, context.baseline, proposed)
+        decision = decision_id(ItemId(item.item_id), context.decisions + 1)
+        return Verdict(
+            item=item,
+            action=Action.UNDO,
+            state=state,
+            lane=context.lane,
+            changes=turned_round(undone),
+            decision=decision,
+            ordinal=context.decisions + 1,
+            at=context.now,
+            not_before=context.now + self._hold(item),
+            steps=_steps(Action.UNDO, item, decision),
+            undoes=undone.decision_id,
         )
 
     def _check_reason(self, action: Action, order: Order) -> None:
@@ -149,8 +200,14 @@ class Judge:
                 Code.BAD_REASON, f"reason_code is one of {', '.join(reasons)}.", reasons=reasons
             )
 
-    def _check_sight(self, order: Order, item: ReviewItem, baseline: Baseline | None) -> None:
-        if seen_digest(item, baseline, self._digester) != order.seen_digest:
+    def _check_sight(
+        self,
+        order: Order,
+        item: ReviewItem,
+        baseline: Baseline | None,
+        proposed: Mapping[str, str],
+    ) -> None:
+        if seen_digest(item, baseline, self._digester, proposed) != order.seen_digest:
             raise ProblemError(
                 Code.SEEN_STALE,
                 "The target or the proposal is not what it was when you looked. Nothing was "
@@ -163,13 +220,8 @@ class Judge:
             return assigned
         return self._policy.lane(item.change.target.instance, item.risk.score, final)
 
-    def _check_approval(self, item: ReviewItem, lane: Lane, baseline: Baseline | None) -> None:
+    def _check_approval(self, item: ReviewItem, baseline: Baseline | None) -> None:
         target = item.change.target
-        if lane is Lane.CRITICAL:
-            raise ProblemError(
-                Code.SECOND_APPROVAL_REQUIRED,
-                "The policy puts this change in the critical lane, and one approval is not enough.",
-            )
         if target.instance not in self._targets:
             raise ProblemError(Code.UNKNOWN_TARGET, f"{target.instance!r} is not configured.")
         if baseline is None:
@@ -196,8 +248,6 @@ def _action(name: str) -> Action:
         raise ProblemError(
             Code.BAD_VALUE, f"action is one of {', '.join(review.DECISIONS)}."
         ) from None
-    if action is Action.UNDO:
-        raise ProblemError(Code.NOT_SUPPORTED, "UNDO comes with a later release.")
     if action is Action.TAKE_BACK:
         raise ProblemError(
             Code.NOT_SUPPORTED, "Take a decision back at /api/decisions/{decision_id}/take-back."
@@ -205,23 +255,30 @@ def _action(name: str) -> Action:
     return action
 
 
-def _final_fields(action: Action, order: Order, item: ReviewItem) -> Mapping[str, str]:
+def _final_fields(action: Action, order: Order, proposed: Mapping[str, str]) -> Mapping[str, str]:
     if action is not Action.APPROVE:
         if order.fields:
             raise ProblemError(Code.FIELDS_NOT_ALLOWED, f"{action} writes nothing.")
-        return item.change.fields
+        return proposed
     try:
-        return edited(item.change.fields, order.fields)
+        return edited(proposed, order.fields)
     except ValueRefusedError as error:
         raise ProblemError(Code(error.code), f"{error}.") from error
 
 
 def _steps(action: Action, item: ReviewItem, decision: DecisionId) -> list[Step]:
-    if action is not Action.APPROVE:
+    if action not in {Action.APPROVE, Action.UNDO}:
         return []
     target = item.change.target
-    step = write_back_id(decision, target.system, target.instance, target.identifier, _STEP)
-    return [Step(step=_STEP, write_back_id=step)]
+    return [
+        Step(
+            step=step,
+            write_back_id=write_back_id(
+                decision, target.system, target.instance, target.identifier, step
+            ),
+        )
+        for step in STEPS.get(target.system, ())
+    ]
 
 
 def body_of(verdict: Verdict) -> bytes:
@@ -229,7 +286,7 @@ def body_of(verdict: Verdict) -> bytes:
     target = verdict.item.change.target
     not_before = timestamp_text(verdict.not_before)
     plain: dict[str, Any] = {
-        "decision_id": verdict.decision,
+        "decision_id": None if verdict.waits else verdict.decision,
         "item_id": verdict.item.item_id,
         "revision": verdict.item.revision,
         "action": verdict.action.value,
@@ -251,6 +308,6 @@ def body_of(verdict: Verdict) -> bytes:
             "attempts": 0,
             "next_attempt_at": not_before,
         }
-        for step in verdict.steps
+        for step in ([] if verdict.waits else verdict.steps)
     ]
     return orjson.dumps(plain)

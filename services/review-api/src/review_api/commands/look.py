@@ -10,12 +10,14 @@ from contract.codec import decode
 from contract.events import ReviewItem
 from contract.identity import Digester
 from contract.statement import from_text
+from review_api.approval import First
 from review_api.claim import Claim
+from review_api.commands.approvals import first_of
 from review_api.commands.claims import claim_of
 from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.proposal import Baseline, seen_digest
-from review_api.review import State
+from review_api.review import UNDECIDED, State
 from review_api.snapshots import Snapshots
 from review_api.store import Row, Store, baseline_of
 
@@ -33,6 +35,7 @@ class Past:
     reason_code: str | None = None
     comment: str | None = None
     taken_back: bool = False
+    void: bool = False
     step: str | None = None
     attempts: int | None = None
     reason: str | None = None
@@ -48,7 +51,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What somebody who opens an item sees."""
+    """What somebody who opens an item sees. `fields` is what is proposed now: the first approval's
+    where there is one, edits and all. `before` is the revision that this one takes the place of.
+    """
 
     item: ReviewItem
     title: str
@@ -58,9 +63,12 @@ class Sight:
     created_at: datetime
     version: int
     claim: Claim
+    first: First | None
+    fields: Mapping[str, str]
     baseline: Baseline | None
     stale: bool
     seen_digest: str
+    before: ReviewItem | None
     history: list[Past]
     decision: Decision | None
     now: datetime
@@ -89,6 +97,8 @@ class Look:
             row["instance"], row["identifier"], baseline_of(row), row["now"]
         )
         open_decision = row["open_decision"]
+        first = first_of(row)
+        fields = item.change.fields if first is None else first.fields
         return Sight(
             item=item,
             title=row["title"],
@@ -98,16 +108,19 @@ class Look:
             created_at=row["created_at"],
             version=row["version"],
             claim=claim_of(row),
+            first=first,
+            fields=fields,
             baseline=reading.baseline,
             stale=reading.stale,
-            seen_digest=seen_digest(item, reading.baseline, self._digester),
+            seen_digest=seen_digest(item, reading.baseline, self._digester, fields),
+            before=await self._before(item),
             history=await self._history(row, item),
             decision=None if open_decision is None else await self.decision(open_decision),
             now=row["now"],
         )
 
-    async def proposal(self, item_id: UUID) -> ReviewItem:
-        """Return an item's current proposal alone.
+    async def proposal(self, item_id: UUID) -> Mapping[str, str]:
+        """Return the fields that an item proposes now, alone.
 
         Raises:
             ProblemError: NOT_FOUND.
@@ -115,9 +128,12 @@ class Look:
         row = await self._store.one("item_event", {"item": item_id})
         if row is None:
             raise ProblemError(Code.NOT_FOUND, f"There is no item {item_id}.")
+        first = first_of(row)
+        if first is not None:
+            return first.fields
         item = decode(row["event"])
         assert isinstance(item, ReviewItem)
-        return item
+        return item.change.fields
 
     async def decision(self, decision_id: UUID) -> Decision:
         """Return a decision with the state of its write-backs.
@@ -131,6 +147,14 @@ class Look:
         write_backs = await self._store.all("write_backs", {"decision": decision_id})
         return Decision(row=row, write_backs=write_backs)
 
+    async def _before(self, item: ReviewItem) -> ReviewItem | None:
+        if item.revision == 1:
+            return None
+        asked = {"item": UUID(item.item_id), "revision": item.revision}
+        row = await self._store.one("revision_before", asked)
+        event = None if row is None else decode(row["event"])
+        return event if isinstance(event, ReviewItem) else None
+
     async def _history(self, row: Row, item: ReviewItem) -> list[Past]:
         """Return everything so far. Most items are looked at before anything has happened."""
         asked = {"item": row["item_id"]}
@@ -141,6 +165,12 @@ class Look:
             Past(at=one["received_at"], what="PROPOSED", by=item.source, revision=one["revision"])
             for one in revisions
         ]
+        if row["lane"] == Lane.CRITICAL:
+            # Whoever gives the second approval does not read what the first one wrote.
+            blind = State(row["state"]) in UNDECIDED
+            firsts = await self._store.all("item_approvals", asked)
+            past += [_approved(one, blind=blind) for one in firsts]
+        past += [_said(one) for one in await self._store.all("item_comments", asked)]
         if row["decisions"]:
             past += [_decided(one) for one in await self._store.all("item_decisions", asked)]
             events = await self._store.all("item_write_back_events", asked)
@@ -159,6 +189,29 @@ def _decided(row: Mapping[str, Any]) -> Past:
         reason_code=row["reason_code"],
         comment=from_text(row["statement"]).comment,
         taken_back=row["taken_back_by"] is not None,
+    )
+
+
+def _said(row: Mapping[str, Any]) -> Past:
+    return Past(
+        at=row["said_at"],
+        what="COMMENTED",
+        by=row["name"],
+        role=row["role"],
+        revision=row["revision"],
+        comment=row["text"],
+    )
+
+
+def _approved(row: Mapping[str, Any], *, blind: bool) -> Past:
+    return Past(
+        at=row["approved_at"],
+        what="FIRST_APPROVAL",
+        by=row["name"],
+        role=row["role"],
+        revision=row["revision"],
+        comment=None if blind else from_text(row["statement"]).comment,
+        void=not (row["waits"] or row["completed"]),
     )
 
 

@@ -16,7 +16,9 @@ _SAFE = frozenset({"GET", "HEAD"})
 def is_page(request: Request) -> bool:
     """Tell whether a browser asks: everything that is not the API or a probe."""
     path = request.url.path
-    if path.startswith("/review") or path == "/":
+    if request.headers.get("accept") == "application/json":  # a page's own script
+        return False
+    if path.startswith("/review") or path in {"/", "/insight"}:
         return True
     return not path.startswith("/api") and "text/html" in request.headers.get("accept", "")
 

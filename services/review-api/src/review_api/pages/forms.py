@@ -10,12 +10,15 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse
 
 from review_api import marks
+from review_api.api import shapes
 from review_api.api.bodies import checked_text
+from review_api.api.decisions import answered
 from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.auth import token_hash
 from review_api.commands.judgement import Order
 from review_api.desk import Desk, desk_of
 from review_api.pages import view
+from review_api.pages.errors import is_page
 from review_api.pages.queue import beside, follower, item_page, query
 from review_api.problems import Code, ProblemError
 from review_api.proposal import ValueRefusedError, compact
@@ -35,11 +38,13 @@ async def decide(request: Request, item_id: UUID) -> Response:
     try:
         order = await _order(desk_of(request), item_id, sent, draft)
         session = token_hash(session_token(request))
-        await desk_of(request).decide(session, admission(request), draft.key, order)
+        answer = await desk_of(request).decide(session, admission(request), draft.key, order)
     except ProblemError as problem:
-        if problem.code in {Code.NOT_FOUND, Code.NOT_SIGNED_IN}:
+        if not is_page(request) or problem.code in {Code.NOT_FOUND, Code.NOT_SIGNED_IN}:
             raise
         return await item_page(request, item_id, draft, problem)
+    if not is_page(request):
+        return answered(answer)
     return RedirectResponse(_item(item_id, request), 303)
 
 
@@ -53,7 +58,29 @@ async def take_back(request: Request, decision_id: UUID) -> Response:
     try:
         await desk.take_back(session, admission(request), decision_id)
     except ProblemError as problem:
+        if not is_page(request):
+            raise
         return await item_page(request, item_id, view.Draft(key=str(uuid4())), problem)
+    if not is_page(request):
+        return Response(shapes.decision(found), media_type="application/json")
+    return RedirectResponse(_item(item_id, request), 303)
+
+
+@router.post("/review/items/{item_id}/comment", **needs(Permission.DECIDE))
+async def comment(request: Request, item_id: UUID) -> Response:
+    """Say something without deciding, and go back to the item; the rest of the draft stays."""
+    draft = _draft(await request.form())
+    desk, session = desk_of(request), token_hash(session_token(request))
+    try:
+        text = checked_text("comment", draft.comment)
+        if text is None or not text.strip():
+            raise ProblemError(Code.BAD_VALUE, "There is no comment to add.")
+        await desk.comments.add(session, admission(request), item_id, text, draft.key)
+    except ProblemError as problem:
+        if problem.code in {Code.NOT_FOUND, Code.NOT_SIGNED_IN}:
+            raise
+        return await item_page(request, item_id, draft, problem)
+    await desk.drafts.said(request.state.actor.person_id, item_id)
     return RedirectResponse(_item(item_id, request), 303)
 
 
@@ -128,7 +155,7 @@ async def _order(desk: Desk, item_id: UUID, sent: FormData, draft: view.Draft) -
 
 async def _edits(desk: Desk, item_id: UUID, draft: view.Draft) -> dict[str, bytes]:
     """Return the fields that somebody changed, as JSON; line ends alone are no change."""
-    proposed = (await desk.look.proposal(item_id)).change.fields
+    proposed = await desk.look.proposal(item_id)
     edits = {}
     for name, typed in draft.fields.items():
         if name not in proposed:

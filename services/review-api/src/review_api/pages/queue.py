@@ -1,5 +1,7 @@
 """The queue and an item beside it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -10,18 +12,21 @@ from starlette.responses import RedirectResponse
 from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.auth import token_hash
 from review_api.desk import desk_of
-from review_api.listing import TABS, Page, parse_filter
+from review_api.listing import TABS, Listing, Page, parse_filter
 from review_api.pages import view
 from review_api.pages.render import html
 from review_api.problems import ProblemError
 from review_api.review import OPEN, State
-from review_api.roles import Permission, may
+from review_api.roles import Permission, Role, may
+from review_api.store import Actor
 
 router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
 
 _SHOWN = "40"
 _FIRST_TAB = "ordinary"
+_SECOND = "second"
 _TITLES = {
+    _SECOND: "Needs my second",
     "ordinary": "To decide",
     "critical": "Critical",
     "asked": "Asked",
@@ -50,7 +55,20 @@ async def item(request: Request, item_id: UUID) -> Response:
     desk = desk_of(request)
     if _may_decide(request) and not _ahead(request):
         await desk.claims.opened(token_hash(session_token(request)), admission(request), item_id)
-    return await item_page(request, item_id, view.Draft(key=str(uuid4())))
+    return await item_page(request, item_id, await _kept(request, item_id))
+
+
+async def _kept(request: Request, item_id: UUID) -> view.Draft:
+    """Return what this person has typed here before, under a new key."""
+    if not _may_decide(request):
+        return view.Draft(key=str(uuid4()))
+    typed = await desk_of(request).drafts.read(request.state.actor.person_id, item_id)
+    return view.Draft(
+        key=str(uuid4()),
+        fields=typed.fields,
+        comment=typed.comment,
+        reason_code=typed.reason_code,
+    )
 
 
 @router.get("/review/decisions/{decision_id}/state", **needs(Permission.READ))
@@ -85,8 +103,12 @@ async def item_page(
         problem=problem,
         request_id=request.scope.get("placet_request_id", ""),
         progress=view.progress(sight.state, sight.decision, actor.person_id),
-        obstacles=view.obstacles(sight, may_decide=_may_decide(request)),
+        obstacles=view.obstacles(sight, actor, may_decide=_may_decide(request)),
+        notes=view.notes(sight),
+        revised=view.revised(sight),
+        verb=view.verb(sight),
         is_open=sight.state in OPEN,
+        may_undo=view.may_undo(sight, actor),
         reasons=desk.policy.reasons,
         past_words=view.past_words,
         follower=follower(around["page"], str(item_id), actor.person_id),
@@ -110,26 +132,29 @@ def _may_decide(request: Request) -> bool:
 async def beside(request: Request) -> dict[str, Any]:
     """Return what the queue's column shows, from the query string."""
     asked = dict(request.query_params)
+    actor = request.state.actor
+    tabs = {name: title for name, title in _TITLES.items() if name != _SECOND or _seconds(actor)}
     tab = asked.get("tab", _FIRST_TAB)
-    tab = tab if tab in TABS else _FIRST_TAB
+    tab = tab if tab in tabs else _FIRST_TAB
     states, lane = TABS[tab]
     text = asked.get("q", "").strip()
     filters = {name: asked.get(name, "") for name in ("q", "sort", "cursor")}
     filters |= {"limit": _SHOWN}
     if not text:  # a search looks everywhere
         filters |= {"state": ",".join(states), "lane": lane or ""}
-    listing, viewer = desk_of(request).listing, request.state.actor.person_id
+    listing, viewer = desk_of(request).listing, actor.person_id
     try:
-        page, wrong = await listing.page(parse_filter(filters), viewer), None
+        wanted = replace(parse_filter(filters), second=tab == _SECOND and not text)
+        page, wrong = await listing.page(wanted, viewer), None
     except ProblemError as problem:
         page, wrong = Page(rows=[], next=None), problem
     way = {name: asked[name] for name in ("tab", "q", "sort", "cursor") if asked.get(name)}
     return {
         "page": page,
         "wrong": wrong,
-        "tabs": _TITLES,
+        "tabs": tabs,
         "tab": tab,
-        "counts": await listing.counts(),
+        "counts": await _counts(listing, actor),
         "orders": _ORDERS,
         "sort": asked.get("sort") or "due,-risk",
         "q": text,
@@ -139,6 +164,18 @@ async def beside(request: Request) -> dict[str, Any]:
         "past_first": "cursor" in way,
         "states": view.STATES,
     }
+
+
+def _seconds(actor: Actor) -> bool:
+    """Tell whether second approvals are theirs to give."""
+    return Role.APPROVER in actor.roles
+
+
+async def _counts(listing: Listing, actor: Actor) -> Mapping[str, int]:
+    counts = await listing.counts()
+    if not _seconds(actor):
+        return counts
+    return {**counts, _SECOND: await listing.count_second(actor.person_id)}
 
 
 def query(request: Request) -> str:

@@ -1,5 +1,6 @@
 """Templates into answers. Owns the environment: escaping is on, undefined names are errors."""
 
+import gzip
 import hashlib
 import re
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ STATIC: Final[Mapping[str, bytes]] = {
     entry.name: entry.read_bytes() for entry in _FOLDER.iterdir() if entry.is_file()
 }
 """Every static file by name. Read once: they are part of the release."""
+
+SMALL: Final = {name: gzip.compress(data, mtime=0) for name, data in STATIC.items()}
+"""The same, compressed."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3_600

@@ -10,10 +10,14 @@ from review_api.claim import Claim
 from review_api.commands.look import Decision, Past, Sight
 from review_api.policy import Lane
 from review_api.review import OPEN, UNDER_WAY, State
+from review_api.roles import Role
+from review_api.store import Actor
 
 WORDS: Final[Mapping[str, str]] = {
     "PROPOSED": "Proposed",
     "APPROVE": "Approved",
+    "FIRST_APPROVAL": "First approval",
+    "COMMENTED": "Comment",
     "REJECT": "Rejected",
     "NEED_INFO": "Asked for information",
     "TAKE_BACK": "Taken back",
@@ -69,13 +73,17 @@ def claim(sight: Sight, person_id: UUID) -> Claim | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field: what the target holds, what is proposed, what the reviewer has made of it."""
+    """One field: what the target holds, what is proposed, what the reviewer has made of it.
+
+    `edited_before`: whoever approved first has changed what the model proposed.
+    """
 
     name: str
     current: str | None
     proposed: str
     draft: str
     is_text: bool
+    edited_before: bool
     pieces: list[marks.Piece]
 
     @property
@@ -98,8 +106,9 @@ def fields(sight: Sight, draft: Draft) -> list[Field]:
     """Return the changed fields, sorted by name."""
     known = {} if sight.baseline is None else sight.baseline.fields
     out = []
-    for name, text in sorted(sight.item.change.fields.items()):
+    for name, text in sorted(sight.fields.items()):
         current, proposed = marks.shown(known.get(name)), marks.shown(text) or ""
+        asked = sight.item.change.fields.get(name)
         value = draft.fields.get(name, proposed)
         out.append(
             Field(
@@ -108,10 +117,45 @@ def fields(sight: Sight, draft: Draft) -> list[Field]:
                 proposed=proposed,
                 draft=value,
                 is_text=text.startswith('"'),
+                edited_before=asked != text,
                 pieces=marks.diff(current or "", value),
             )
         )
     return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revised:
+    """What is different since the revision before: the question, and each text that changed."""
+
+    revision: int
+    question: Past | None
+    texts: list[tuple[str, list[marks.Piece]]]
+    passages: int
+
+
+def revised(sight: Sight) -> Revised | None:
+    """Return what changed since the revision before; None where this is the first one."""
+    before, now = sight.before, sight.item
+    if before is None:
+        return None
+    names = sorted({*before.change.fields, *now.change.fields})
+    pairs = [
+        (
+            name,
+            marks.shown(before.change.fields.get(name)),
+            marks.shown(now.change.fields.get(name)),
+        )
+        for name in names
+    ]
+    pairs.append(("What the model says", before.output, now.output))
+    asked = [one for one in sight.history if one.what == "NEED_INFO" and not one.taken_back]
+    return Revised(
+        revision=before.revision,
+        question=asked[-1] if asked else None,
+        texts=[(name, marks.diff(old or "", new or "")) for name, old, new in pairs if old != new],
+        passages=len([one for one in now.retrieval if one not in before.retrieval]),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,23 +220,47 @@ def _fields_text(write_back: Mapping[str, Any]) -> str | None:
     return f"Changed meanwhile: {', '.join(names)}" if names else None
 
 
+def may_undo(sight: Sight, actor: Actor) -> bool:
+    """Tell whether `actor` is offered to write the old values back."""
+    ordinary = sight.lane is not Lane.CRITICAL
+    return sight.state is State.COMPLETED and ordinary and Role.APPROVER in actor.roles
+
+
 def past_words(one: Past) -> str:
     """Return one line of the history."""
     text = WORDS.get(one.what, one.what)
     if one.what == "PROPOSED" and (one.revision or 1) > 1:
         text = f"Revision {one.revision} proposed"
-    return text
+    return f"{text} (void)" if one.void else text
 
 
-def obstacles(sight: Sight, *, may_decide: bool) -> list[str]:
+def verb(sight: Sight) -> str:
+    """Return what the button that approves is called."""
+    if sight.lane is not Lane.CRITICAL:
+        return "Approve"
+    return "Approve first" if sight.first is None else "Approve second"
+
+
+def notes(sight: Sight) -> list[str]:
+    """Return what somebody should know before they approve."""
+    if sight.lane is not Lane.CRITICAL or sight.state not in OPEN:
+        return []
+    if sight.first is None:
+        return ["Critical lane: two people approve. Nothing is written before the second has."]
+    return [f"{sight.first.name} has approved. What they wrote is shown when you have decided."]
+
+
+def obstacles(sight: Sight, actor: Actor, *, may_decide: bool) -> list[str]:
     """Return why approving is not possible just now, in words; empty: it is."""
     found = []
     if not may_decide:
         found.append("Your role reads; it does not decide.")
     if sight.state not in OPEN:
         return found
-    if sight.lane is Lane.CRITICAL:
-        found.append("Critical lane: two people must approve, and that comes with the desk.")
+    if sight.first is not None and sight.first.person_id == actor.person_id:
+        found.append("You gave the first approval. The second one is somebody else's to give.")
+    elif sight.first is not None and may_decide and Role.APPROVER not in actor.roles:
+        found.append("The second approval takes an approver. You may reject or ask.")
     if sight.baseline is None:
         found.append("What the target holds has never been read, so approving is not possible yet.")
     elif sight.baseline.missing:

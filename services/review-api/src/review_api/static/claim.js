@@ -1,6 +1,8 @@
 // Claims the open item and keeps it while somebody looks at it: a lease of 90 s, renewed every 30.
 // Leaving gives it back. The server decides who holds what; this shows it and sends the token along.
 
+import * as session from "./session.js";
+
 const BEAT = 30_000;
 const AGAIN = 10_000;
 
@@ -40,8 +42,8 @@ const refused = (problem) => {
 const beat = async () => {
   clearTimeout(timer);
   const item = main?.dataset.item;
-  const csrf = token();
-  if (!item || !csrf) return;
+  const csrf = session.csrf();
+  if (!item || !main.querySelector("#claim")) return;
   const at = main;
   let pause = AGAIN;
   try {
@@ -58,14 +60,16 @@ const beat = async () => {
       held = null;
       pause = 0; // somebody had it in between, and has left: claim anew
     } else if (told.code !== "UNAVAILABLE") refused(told);
-    if (told.code === "NOT_POSSIBLE" || told.code === "NOT_SIGNED_IN") return;
+    if (told.code === "NOT_POSSIBLE") return;
+    if (told.code === "NOT_SIGNED_IN") {
+      await session.signIn();
+      pause = 0;
+    }
   } catch {
     say("No connection: kept, and tried again", true);
   }
   timer = setTimeout(() => document.visibilityState === "visible" && beat(), pause);
 };
-
-const token = () => main?.querySelector("#decide input[name=csrf]")?.value;
 
 export const release = () => {
   clearTimeout(timer);
@@ -86,7 +90,6 @@ export const attach = (place) => {
 };
 
 addEventListener("pagehide", release);
-addEventListener("submit", (event) => event.target.id === "decide" && keep());
 addEventListener("pageshow", (event) => event.persisted && beat());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && main?.querySelector("#claim")) beat();

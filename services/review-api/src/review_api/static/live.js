@@ -15,13 +15,17 @@ const next = async (place) => {
   holder.innerHTML = await answer.text(); // our own page, escaped by the server
   const fresh = holder.content.querySelector("#progress");
   if (!fresh || fresh.isEqualNode(place)) return place;
+  if (place.dataset.title) {
+    fresh.dataset.title = place.dataset.title;
+    fresh.querySelector("p").prepend(`${place.dataset.title}: `);
+  }
   const focused = place.contains(document.activeElement);
   place.replaceWith(fresh);
   if (focused) (fresh.querySelector("button") ?? document.querySelector("h1")).focus?.();
   return fresh;
 };
 
-const follow = async (place) => {
+export const follow = async (place) => {
   let seconds = Number(place.dataset.seconds);
   const tick = setInterval(() => show(place, (seconds = Math.max(seconds - 1, 0))), 1000);
   await new Promise((go) => setTimeout(go, seconds > 1 ? (seconds - 1) * 1000 : PAUSE));
@@ -34,7 +38,7 @@ const follow = async (place) => {
   }
   if (now.dataset.live === "yes") return follow(now);
   // The end of it: the history and the state in the heading have more to say now.
-  if (now !== place) location.replace(location.pathname.replace(/\/decision$/, "") + location.search);
+  if (now !== place && now.closest("main")) location.replace(location.pathname.replace(/\/decision$/, "") + location.search);
 };
 
 export const attach = (main) => {

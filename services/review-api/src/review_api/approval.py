@@ -1,0 +1,58 @@
+"""Two people approve what is critical: which of the two an approval is, and who may give it. Pure.
+
+Owns the rule. Nobody gives both, whatever accounts and roles they hold: people are compared, not
+accounts. The second approval is of the very fields of the first, over the same values seen;
+anything else is a first approval again, and the one before is void.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from contract.statement import FieldChange, from_text
+from review_api.problems import Code, ProblemError
+from review_api.review import Happening
+from review_api.roles import Role
+from review_api.store import Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """The first approval of two that counts: who gave it, and the statement they gave it for."""
+
+    approval_id: UUID
+    person_id: UUID
+    name: str
+    role: str
+    at: datetime
+    text: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return what it approved, edits and all: what is on the table now."""
+        return {one.name: one.value for one in from_text(self.text).fields}
+
+
+def which_of_two(
+    first: First | None, written: list[FieldChange], actor: Actor
+) -> tuple[Happening, First | None]:
+    """Return which of two approvals `actor` gives, and the first one where it is the second.
+
+    Raises:
+        ProblemError: SECOND_APPROVAL_REQUIRED (theirs is the first), WRONG_ROLE.
+    """
+    if first is None:
+        return Happening.FIRST_APPROVE, None
+    if first.person_id == actor.person_id:
+        raise ProblemError(
+            Code.SECOND_APPROVAL_REQUIRED,
+            "You gave the first approval. The second one is somebody else's to give.",
+        )
+    if from_text(first.text).fields != written:
+        return Happening.FIRST_APPROVE, None
+    if Role.APPROVER not in actor.roles:
+        raise ProblemError(
+            Code.WRONG_ROLE,
+            "The first approval is given; the second one takes an approver. You may reject or ask.",
+        )
+    return Happening.APPROVE, first

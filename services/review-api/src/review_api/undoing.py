@@ -1,0 +1,44 @@
+"""What an UNDO writes: the values that were there, where ours still are. Pure.
+
+Owns the turning round of an approved statement. That nobody's later edit is overwritten is the
+dispatcher's to see: it compares what is there with `seen`, as with any write.
+"""
+
+from contract.events import Action
+from contract.statement import FieldChange, Statement
+from review_api.policy import Lane
+from review_api.problems import Code, ProblemError
+from review_api.roles import Role
+from review_api.store import Actor
+
+
+def check_undo(actor: Actor, lane: Lane, undone: Statement | None) -> Statement:
+    """Return what is undone, where `actor` may undo it.
+
+    Raises:
+        ProblemError: WRONG_ROLE, SECOND_APPROVAL_REQUIRED, NOT_POSSIBLE.
+    """
+    if Role.APPROVER not in actor.roles:
+        raise ProblemError(Code.WRONG_ROLE, "Undoing takes an approver.")
+    if lane is Lane.CRITICAL:
+        raise ProblemError(
+            Code.SECOND_APPROVAL_REQUIRED,
+            "Undoing a critical change needs two people, which the desk does not offer yet.",
+        )
+    if undone is None or undone.action is not Action.APPROVE:
+        raise ProblemError(Code.NOT_POSSIBLE, "There is no approved change to undo.")
+    return undone
+
+
+def turned_round(undone: Statement) -> list[FieldChange]:
+    """Return the fields of `undone` with their old values, expecting ours.
+
+    Raises:
+        ProblemError: NOT_POSSIBLE, an old value was never read.
+    """
+    changes = []
+    for one in undone.fields:
+        if one.seen is None:
+            raise ProblemError(Code.NOT_POSSIBLE, "What was there before is not known.")
+        changes.append(FieldChange(name=one.name, value=one.seen, seen=one.value))
+    return changes
