@@ -1,4 +1,4 @@
-"""Jira and SharePoint from proposal to read-back; effects are counted in the stand-ins' own logs."""
+"""Jira and SharePoint from proposal to read-back, effects counted in the stand-ins' logs."""
 
 import json
 import uuid
@@ -15,7 +15,7 @@ from contract.identity import item_id
 
 @dataclass(frozen=True)
 class Place:
-    """A record of a stand-in that the running demonstration writes to. `text`: a field to change."""
+    """A record of a stand-in of the demonstration. `text`: a field to change."""
 
     sandbox: Sandbox
     system: str
@@ -198,13 +198,16 @@ def test_an_answer_that_died_with_the_target_makes_no_second_effect(placet, revi
 def test_an_edit_between_approval_and_write_is_never_overwritten(placet, reviewer, place):
     value, theirs = fresh(), f"Edited {uuid.uuid4().hex[:12]}"
     item = propose(placet, reviewer, place, **{place.text: value})
-    seen = item["change"]["fields"][place.text]["current"]
     decision = approve(reviewer, item)
     place.edit(theirs)
 
     in_state(reviewer, item, "CONFLICT")
     assert steps(reviewer, decision)["fields"]["conflicting"] == [place.text]
     assert value not in place.values()
-    page = reviewer.http.get(f"/review/items/{item['item_id']}").text
-    assert all(text in page for text in (seen, theirs, value))
+
+    def both() -> bool:
+        page = reviewer.http.get(f"/review/items/{item['item_id']}").text
+        return theirs in page and value in page
+
+    wait_for("the page to show what is there now beside what is proposed", both, seconds=70)
     assert place.sandbox.effects(place.record)[-1]["fields"][place.text]["after"] == theirs

@@ -5,6 +5,7 @@ threads; a request can be lost on the way there or back, held and land late, or 
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +76,7 @@ class Site:
         self.keys: dict[str, Images] = {}
         self.effects: list[tuple[str, str, str]] = []
         self.sent: list[str] = []
+        self.sent_at: list[float] = []
         self.probed: list[str] = []
         self.away: Unavailable | None = None
         self.lose: list[str] = []  # "request" or "answer", for the next ones sent
@@ -142,6 +144,7 @@ class Site:
         key, identifier = request.write_back.write_back_id, request.write_back.target.identifier
         with self._lock:
             self.sent.append(key)
+            self.sent_at.append(time.monotonic())
             self.inside += 1
             self.most_inside = max(self.most_inside, self.inside)
             self._inside[identifier] = self._inside.get(identifier, 0) + 1

@@ -5,6 +5,7 @@ accounts. The second approval is of the very fields of the first, over the same 
 anything else is a first approval again, and the one before is void.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +14,6 @@ from contract.statement import FieldChange, from_text
 from review_api.problems import Code, ProblemError
 from review_api.review import Happening
 from review_api.roles import Role
-from review_api.store import Actor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +34,23 @@ class First:
 
 
 def which_of_two(
-    first: First | None, written: list[FieldChange], actor: Actor
+    first: First | None, written: list[FieldChange], person_id: UUID, roles: Collection[Role]
 ) -> tuple[Happening, First | None]:
-    """Return which of two approvals `actor` gives, and the first one where it is the second.
+    """Return which of two approvals `person_id` gives, and the first one where it is the second.
 
     Raises:
         ProblemError: SECOND_APPROVAL_REQUIRED (theirs is the first), WRONG_ROLE.
     """
     if first is None:
         return Happening.FIRST_APPROVE, None
-    if first.person_id == actor.person_id:
+    if first.person_id == person_id:
         raise ProblemError(
             Code.SECOND_APPROVAL_REQUIRED,
             "You gave the first approval. The second one is somebody else's to give.",
         )
     if from_text(first.text).fields != written:
         return Happening.FIRST_APPROVE, None
-    if Role.APPROVER not in actor.roles:
+    if Role.APPROVER not in roles:
         raise ProblemError(
             Code.WRONG_ROLE,
             "The first approval is given; the second one takes an approver. You may reject or ask.",

@@ -4,21 +4,22 @@ Owns the turning round of an approved statement. That nobody's later edit is ove
 dispatcher's to see: it compares what is there with `seen`, as with any write.
 """
 
+from collections.abc import Iterable
+
 from contract.events import Action
 from contract.statement import FieldChange, Statement
 from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.roles import Role
-from review_api.store import Actor
 
 
-def check_undo(actor: Actor, lane: Lane, undone: Statement | None) -> Statement:
-    """Return what is undone, where `actor` may undo it.
+def check_undo(roles: Iterable[Role], lane: Lane, undone: Statement | None) -> Statement:
+    """Return what is undone, where somebody with `roles` may undo it.
 
     Raises:
         ProblemError: WRONG_ROLE, SECOND_APPROVAL_REQUIRED, NOT_POSSIBLE.
     """
-    if Role.APPROVER not in actor.roles:
+    if Role.APPROVER not in roles:
         raise ProblemError(Code.WRONG_ROLE, "Undoing takes an approver.")
     if lane is Lane.CRITICAL:
         raise ProblemError(

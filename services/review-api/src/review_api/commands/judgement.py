@@ -142,7 +142,9 @@ class Judge:
         if action is Action.APPROVE:
             self._check_approval(item, context.baseline)
             if lane is Lane.CRITICAL:
-                happening, completes = which_of_two(context.first, written, actor)
+                happening, completes = which_of_two(
+                    context.first, written, actor.person_id, actor.roles
+                )
         decision = decision_id(ItemId(item.item_id), context.decisions + 1)
         return Verdict(
             item=item,
@@ -161,7 +163,7 @@ class Judge:
     def _undo(self, order: Order, context: Context, actor: Actor) -> Verdict:
         """Return the verdict on undoing what was written; checks as of any other decision."""
         state = review.after(context.state, Happening.UNDO)
-        undone = check_undo(actor, context.lane, context.undoable)
+        undone = check_undo(actor.roles, context.lane, context.undoable)
         if order.revision != context.revision:
             raise ProblemError(
                 Code.REVISION_SUPERSEDED,
