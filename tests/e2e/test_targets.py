@@ -209,5 +209,5 @@ def test_an_edit_between_approval_and_write_is_never_overwritten(placet, reviewe
         page = reviewer.http.get(f"/review/items/{item['item_id']}").text
         return theirs in page and value in page
 
-    wait_for("the page to show what is there now beside what is proposed", both, seconds=70)
+    wait_for("the page to show what is there now beside what is proposed", both, seconds=15)
     assert place.sandbox.effects(place.record)[-1]["fields"][place.text]["after"] == theirs

@@ -42,7 +42,7 @@ class Lab:
             retries=self.retries,
             gap=self.gap,
             jitter=lambda: 0.0,
-            on_written=lambda _: None,
+            on_changed=lambda _: None,
         )
         self.intake = Intake(
             config=config(),

@@ -254,7 +254,7 @@ class Flying(Lab):
             retries=self.retries,
             gap=self.gap,
             jitter=lambda: 0.0,
-            on_written=lambda _: None,
+            on_changed=lambda _: None,
             rate=self.rate,
         )
         self.intake = Intake(

@@ -85,7 +85,7 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
         retries=Retries(schedule=config.retry, settle=target.promises.settle),
         gap=settings.order_gap,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - spreads retries, guards nothing
-        on_written=snapshots.forget,
+        on_changed=snapshots.forget,
         rate=config.rate,
     )
     producer = Producer(settings.kafka, f"dispatcher-{config.name}")

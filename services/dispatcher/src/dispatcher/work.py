@@ -30,6 +30,7 @@ from dispatcher.targets.target import Target, TwoPhase
 from dispatcher.writeback import (
     AlreadyApplied,
     Applied,
+    Conflict,
     Outcome,
     Retries,
     State,
@@ -91,10 +92,10 @@ class Engine:
         retries: Retries,
         gap: float,
         jitter: Callable[[], float],
-        on_written: Callable[[str], None],
+        on_changed: Callable[[str], None],
         rate: float | None = None,
     ) -> None:
-        """`jitter` draws from [-1, 1]; `on_written` hears of every record that changed.
+        """`jitter` draws from [-1, 1]; `on_changed` hears of every record that changed.
 
         `rate`: most attempts a second, for targets without `key_in_write`.
         """
@@ -105,7 +106,7 @@ class Engine:
         self._gap = gap
         self._idle = min(_IDLE, gap / 10)  # a gap is found at most a tenth late
         self._jitter = jitter
-        self._on_written = on_written
+        self._on_changed = on_changed
         self._due = threading.Event()
         self._circuit = Circuit()
         self._gaps_at = 0.0
@@ -349,8 +350,9 @@ class Engine:
             metrics.ATTEMPTS.labels(target=self._instance, outcome=name).inc(count)
         took = metrics.DECISION_TO_TARGET.labels(target=self._instance)
         for one, outcome in zip(claimed, outcomes, strict=True):
+            if isinstance(outcome, Applied | AlreadyApplied | Conflict):
+                self._on_changed(one.identifier)  # what was read before is not there any more
             if isinstance(outcome, Applied | AlreadyApplied):
-                self._on_written(one.identifier)
                 took.observe(max(0.0, one.since_due + seconds))
 
     def _look_for_gaps(self) -> None:

@@ -89,7 +89,7 @@ TABLE: Final[dict[tuple[State, Happening], State]] = {
     (S.UNDOING, H.WRITE_GOES_ON): S.UNDOING,
     (S.UNDOING, H.WRITE_CONFLICT): S.CONFLICT,
     (S.UNDOING, H.WRITE_FAILED): S.FAILED,
-    (S.UNDOING, H.WRITE_STUCK): S.STUCK,
+    (S.UNDOING, H.WRITE_STUCK): S.UNDOING,  # or its end would be taken for that of an approval
     **_WRITES,
 }
 

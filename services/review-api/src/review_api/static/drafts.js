@@ -10,7 +10,7 @@ let timer = 0;
 let dirty = null; // the form that holds text the server does not have yet
 
 const say = (form, text) => {
-  const line = form.querySelector("#draft");
+  const line = form.closest("main")?.querySelector("#draft");
   if (line) line.textContent = text;
 };
 

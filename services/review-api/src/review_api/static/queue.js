@@ -5,15 +5,14 @@
 
 import * as claim from "./claim.js";
 import * as drafts from "./drafts.js";
+import { pause } from "./patience.js";
 import * as session from "./session.js";
 import * as strip from "./strip.js";
 
 const AHEAD = 3;
 const FRESH = 45_000;
-const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000];
 
 const SIGNED_OUT = new Error("signed out");
-
 const pages = new Map(); // address -> { at, page: Promise<Document> }
 const unsent = new Set();
 let begin = () => {};
@@ -58,7 +57,7 @@ const fetched = async (place) => {
       if (error === SIGNED_OUT) await session.signIn();
       else {
         if (!unsent.size) strip.say("The next item is not here yet: Placet does not answer.");
-        await pause(PAUSES[Math.min(attempt, PAUSES.length - 1)]);
+        await pause(attempt);
       }
     }
   }
@@ -151,16 +150,9 @@ const send = async (order) => {
       continue;
     }
     strip.waiting(order, "Not sent yet: Placet does not answer. It is kept and tried again.");
-    await pause(PAUSES[Math.min(attempt, PAUSES.length - 1)]);
+    await pause(attempt);
   }
 };
-
-const pause = (time) =>
-  new Promise((go) => {
-    const done = () => (removeEventListener("online", done), clearTimeout(timer), go());
-    const timer = setTimeout(done, time);
-    addEventListener("online", done);
-  });
 
 export const decide = (form, action) => {
   const place = main();
