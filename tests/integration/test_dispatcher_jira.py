@@ -6,6 +6,7 @@ Effects are counted in the stand-in's own log.
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import requests
 from tests.support import issues
 from tests.support.issues import change, note
-from tests.support.sandbox import Sandbox, running
+from tests.support.sandbox import PATIENCE, Sandbox, running
 
 from conveyor.errors import UnavailableError
 from dispatcher.targets.jira import JiraTarget
@@ -132,7 +133,8 @@ def drained(target: JiraTarget, one: WriteBack, tries: int = 30) -> Outcome | Pr
 
 def until(condition: Callable[[], Any]) -> Any:
     """Asks again and again; the asking is a request, so it does not spin."""
-    for _ in range(2000):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         if found := condition():
             return found
     raise AssertionError("it never happened")
@@ -519,6 +521,22 @@ def test_a_late_comment_is_removed_by_the_next_look(
     target.close()
 
 
+def test_a_late_comment_is_removed_though_nobody_looks(sandbox: Sandbox, tmp_path: Path) -> None:
+    target = issues.target(sandbox, tmp_path, limit=0.7, settle=1)
+    assert target.ready() is None
+    one = note("SUP-1")
+    sandbox.break_next("hold", method="POST", path=COMMENT)
+    assert isinstance(target.apply(one), Unknown)
+    later = issues.target(sandbox, tmp_path)  # another worker, to whom the fence is an old one
+    assert isinstance(later.apply(one), Applied)
+    [kept] = comments(sandbox)
+    sandbox.post("release")
+    until(lambda: len(comments(sandbox)) == 2)
+    until(lambda: comments(sandbox) == [kept])
+    target.close()
+    later.close()
+
+
 def test_a_comment_that_landed_twice_is_one_for_whoever_probes(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -647,6 +665,25 @@ def test_a_marker_that_somebody_removed_is_still_in_the_history(
     assert requests.delete(url, auth=auth, timeout=5).status_code == 204
     assert isinstance(target.apply(one), AlreadyApplied)
     assert edits(sandbox, one) == 1
+
+
+def test_a_marker_without_its_fields_is_no_success(sandbox: Sandbox, target: JiraTarget) -> None:
+    """Atlassian does not promise that an edit and its properties are one."""
+    one = summary()
+    cloud = "data-center" not in sandbox.arguments
+    auth = ("dana@example.test" if cloud else "dana", "jira-dana-token")
+    url = f"{sandbox.url}/rest/api/2/issue/SUP-1/properties/placet.{one.write_back_id}"
+    markers: list[Any] = [
+        {"write_back_id": one.write_back_id},
+        "nonsense",
+        {"before": 5, "since": []},
+    ]
+    for forged in markers:
+        assert requests.put(url, json=forged, auth=auth, timeout=5).ok
+        outcome = target.apply(one)
+        assert isinstance(outcome, AlreadyApplied)
+        assert outcome.differs == ("summary",)
+        assert outcome.before is None
 
 
 def test_undo_of_a_comment_marks_it_and_deletes_nothing(

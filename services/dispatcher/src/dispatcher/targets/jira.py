@@ -11,7 +11,8 @@ What this adapter cannot promise:
   An edit request that outlives `settle` on its way overwrites in the same manner.
 - Adding a comment is not conditional either. A request that was given up can still land and make a
   second comment. On Cloud a put-if-absent property keeps two workers from sending the same one;
-  every look at an issue's comments removes a second copy, and `sweep` looks again later.
+  every look at an issue's comments removes a second copy, one of them `settle` after any doubt
+  (`jira_sweeps`). Until then two can be seen, and mail about both has gone out.
 - That an edit and its properties are one is not documented by Atlassian: marker and changelog are
   both asked.
 - Whoever may edit an issue may edit or remove the marker. Removed, the write is not repeated: the
@@ -50,6 +51,7 @@ from dispatcher.targets.jira_site import (
     check_secret,
     learn,
 )
+from dispatcher.targets.jira_sweeps import Sweeps
 from dispatcher.targets.target import Promises, Snapshot, StartRefusedError
 from dispatcher.writeback import (
     Absent,
@@ -59,6 +61,7 @@ from dispatcher.writeback import (
     Probe,
     Refused,
     Unavailable,
+    Unknown,
     WriteBack,
 )
 
@@ -99,6 +102,7 @@ class JiraTarget:
         self._promises = Promises(
             batch=workers, key_in_write=False, settle=settle, comment=True, undo=True
         )
+        self._sweeps = Sweeps(settle, self.sweep)
         self._fence = Fence(str(uuid.uuid4()), settle, limit)
         self._site: Site | None = None
         self._learning = threading.Lock()
@@ -129,10 +133,11 @@ class JiraTarget:
             with self._session() as (client, _):
                 client.get("myself")
         except ReadFailedError as failed:
-            return _as_unavailable(failed.outcome)
+            return failed.unavailable
         return None
 
     def close(self) -> None:
+        self._sweeps.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
@@ -174,10 +179,7 @@ class JiraTarget:
         return list(self._pool.map(self.apply, write_backs))
 
     def prepare(self, write_back: WriteBack) -> Prepared | Outcome:
-        """Read, look for the marker, compare with what was seen. Writes no part of the change.
-
-        A `Prepared` may be sent once. Everything else is the outcome of the attempt. May block.
-        """
+        """Read, look for the marker, compare with what was seen. Writes no part of the change."""
         if not self._names(write_back.target.identifier):
             return BAD_IDENTIFIER
         try:
@@ -201,7 +203,10 @@ class JiraTarget:
                     case Edit():
                         return jira_edit.send(client, site, prepared)
                     case Note():
-                        return jira_comment_step.send(client, site, self._fence, prepared)
+                        outcome = jira_comment_step.send(client, site, self._fence, prepared)
+                        if isinstance(outcome, Unknown):
+                            self._sweeps.later(prepared.write_back.target.identifier)
+                        return outcome
                     case Supersede():
                         return jira_comment_step.send_undo(client, site, prepared)
         except ReadFailedError as failed:  # before anything was sent
@@ -218,7 +223,7 @@ class JiraTarget:
         except ReadFailedError as failed:
             if failed.outcome.code is Code.RECORD_NOT_FOUND:
                 return Absent()  # nothing is there, and nothing can arrive where no issue is
-            return _as_unavailable(failed.outcome)
+            return failed.unavailable
 
     def undo(self, write_back: WriteBack, before: Images, after: Images) -> Outcome:
         prepared = self.prepare_undo(write_back, before, after)
@@ -227,7 +232,7 @@ class JiraTarget:
     def prepare_undo(
         self, write_back: WriteBack, before: Images, after: Images
     ) -> Prepared | Outcome:
-        """Do what `prepare` does, for `undo`. A comment is named by its after-image."""
+        """Do what `prepare` does, for `undo`. The after-image names a comment."""
         if write_back.step != COMMENT:
             return self.prepare(replace(write_back, fields=before, seen=dict(after)))
         if not self._names(write_back.target.identifier):
@@ -241,8 +246,7 @@ class JiraTarget:
     def sweep(self, identifier: str) -> int | Refused | Unavailable:
         """Remove second copies of our comments from an issue, and return how many there were.
 
-        To be called once more, `settle` after a comment of unknown outcome was settled: what was
-        given up may have landed since. Each removal is logged (`jira_comment_duplicate`).
+        Runs by itself `settle` after any doubt. Each removal is logged (`jira_comment_duplicate`).
         """
         if not self._names(identifier):
             return BAD_IDENTIFIER
@@ -292,9 +296,3 @@ def _refused_here(refused: StartRefusedError) -> Unavailable:
         detail=f"the target cannot be worked with: {refused.code}",
         whole_target=True,
     )
-
-
-def _as_unavailable(outcome: Refused | Unavailable) -> Unavailable:
-    if isinstance(outcome, Unavailable):
-        return outcome
-    return Unavailable(code=Code.TARGET_CHANGED, detail=outcome.detail, whole_target=True)

@@ -34,6 +34,13 @@ class ReadFailedError(Exception):
         self.outcome = outcome
         self.status = status
 
+    @property
+    def unavailable(self) -> Unavailable:
+        """Return the outcome where a refusal cannot be the record's: the site is not as it was."""
+        if isinstance(self.outcome, Unavailable):
+            return self.outcome
+        return Unavailable(code=Code.TARGET_CHANGED, detail=self.outcome.detail, whole_target=True)
+
 
 class WriteFailedError(Exception):
     """A write was not answered by the one status that says done.
