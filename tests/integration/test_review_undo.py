@@ -34,11 +34,13 @@ def approver(placet_desk: Desk) -> Person:
     return placet_desk.person("approver")
 
 
-def end(placet_desk: Desk, decision: dict[str, Any], state: WriteBackState) -> None:
+def end(
+    placet_desk: Desk, decision: dict[str, Any], state: WriteBackState, *, transition: int = 1
+) -> None:
     """The dispatcher tells how a decision's write ended."""
     (write_back,) = decision["write_backs"]
     event = WriteBack(
-        event_id=write_back_event_id(write_back["write_back_id"], 1),
+        event_id=write_back_event_id(write_back["write_back_id"], transition),
         correlation_id="req",
         timestamp=datetime.now(UTC),
         item_id=decision["item_id"],
@@ -48,7 +50,7 @@ def end(placet_desk: Desk, decision: dict[str, Any], state: WriteBackState) -> N
         target=Target(**write_back["target"]),
         step="fields",
         state=state,
-        transition=1,
+        transition=transition,
         attempts=1,
         target_ordinal=1,
         content_digest=state.encode(),
@@ -92,7 +94,7 @@ def test_an_undo_is_signed_with_the_values_turned_round(
 
 @pytest.mark.parametrize(
     ("state", "after"),
-    [(W.APPLIED, "UNDONE"), (W.CONFLICT, "CONFLICT"), (W.STUCK, "STUCK"), (W.REFUSED, "FAILED")],
+    [(W.APPLIED, "UNDONE"), (W.CONFLICT, "CONFLICT"), (W.STUCK, "UNDOING"), (W.REFUSED, "FAILED")],
 )
 def test_what_becomes_of_an_undo(
     placet_desk: Desk, approver: Person, state: WriteBackState, after: str
@@ -101,6 +103,14 @@ def test_what_becomes_of_an_undo(
     undo = approver.decide(approver.item(decision["item_id"]), "UNDO").json()
     end(placet_desk, undo, state)
     assert approver.item(decision["item_id"])["state"] == after
+
+
+def test_a_stuck_undo_that_goes_on_ends_as_an_undo(placet_desk: Desk, approver: Person) -> None:
+    decision = completed(placet_desk)
+    undo = approver.decide(approver.item(decision["item_id"]), "UNDO").json()
+    end(placet_desk, undo, W.STUCK)
+    end(placet_desk, undo, W.APPLIED, transition=2)
+    assert approver.item(decision["item_id"])["state"] == "UNDONE"
 
 
 def test_a_reviewer_may_not_undo(placet_desk: Desk) -> None:
