@@ -225,8 +225,4 @@ def auroc(positive: list[float], negative: list[float]) -> float:
 
 
 def _sample() -> Path:
-    root = Path(__file__).parents[2]
-    for path in root.glob("**/halueval-qa-500.jsonl"):
-        if ".venv" not in path.parts:
-            return path
-    pytest.skip("the sample records are not in the project yet")
+    return Path(__file__).parents[2] / "cli/src/placet/demo/halueval-qa-500.jsonl"
