@@ -124,7 +124,7 @@ def test_an_approved_change_is_in_the_issue_once_with_a_comment_that_tells_who(
     fields = {
         "summary": summary,
         "description": f"{summary}\n\nDelhi.",
-        "labels": ["answered", uuid.uuid4().hex],
+        "labels": sorted(["answered", uuid.uuid4().hex]),  # a set: Jira tells it in this order
         "priority": "High",
     }
     item = propose(placet, reviewer, jira, **fields)
