@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from contract.events import Action, Target
 from contract.identity import sorted_json
@@ -49,7 +49,11 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything a decision means. `at` is ISO 8601 UTC with microseconds and a `Z`."""
+    """Everything a decision means. `at` is ISO 8601 UTC with microseconds and a `Z`.
+
+    `comment` is the reviewer's. `note` is what the pipeline asked to say beside the change, and
+    `citations` name what its answer rests on; both are left out where there are none.
+    """
 
     decision_id: str
     item_id: str
@@ -66,6 +70,9 @@ class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steps: list[Step]
     at: str
     undoes: str | None = None
+    # Unset, not null: statements signed before these existed keep their one canonical text.
+    note: str | UnsetType = UNSET
+    citations: list[str] | UnsetType = UNSET
     v: int = VERSION
 
 

@@ -79,12 +79,15 @@ def fresh() -> str:
     return f"Answered {uuid.uuid4().hex[:12]}"
 
 
-def propose(placet: Placet, person: Person, place: Place, **fields: Any) -> dict[str, Any]:
+def propose(
+    placet: Placet, person: Person, place: Place, comment: str | None = None, **fields: Any
+) -> dict[str, Any]:
     """Publish a change of the record; returns the item once somebody can decide on it."""
     external = f"e2e-{uuid.uuid4().hex[:12]}"
     change = {
         "target": place.target,
         "fields": {name: json.dumps(value) for name, value in fields.items()},
+        "comment": comment,
     }
     placet.publish([as_json(output(external, place.record, change=change))])
 
@@ -127,7 +130,7 @@ def test_an_approved_change_is_in_the_issue_once_with_a_comment_that_tells_who(
         "labels": sorted(["answered", uuid.uuid4().hex]),  # a set: Jira tells it in this order
         "priority": "High",
     }
-    item = propose(placet, reviewer, jira, **fields)
+    item = propose(placet, reviewer, jira, "Refund proposed.", **fields)
     decision = approve(reviewer, item, comment=note)
     in_state(reviewer, item, "COMPLETED")
 
@@ -138,8 +141,8 @@ def test_an_approved_change_is_in_the_issue_once_with_a_comment_that_tells_who(
     comments = [json.dumps(one["fields"]) for one in jira.ours("comment")]
     told = [one for one in comments if decision in one]
     assert len(told) == 1
-    assert note in told[0]
-    assert "Rosa Lind" in told[0]
+    for words in ("Refund proposed.", f"Review note: {note}", "Rosa Lind", "kb-1"):
+        assert words in told[0]
 
 
 def test_an_approved_change_is_in_the_list_item_once(placet, reviewer, sharepoint):
@@ -210,4 +213,15 @@ def test_an_edit_between_approval_and_write_is_never_overwritten(placet, reviewe
         return theirs in page and value in page
 
     wait_for("the page to show what is there now beside what is proposed", both, seconds=15)
+    found = reviewer.item(item["item_id"])["conflict"]
+    assert (found["action"], found["by"]) == ("APPROVE", "Rosa Lind")
+    assert found["fields"][place.text] == {
+        "seen": item["change"]["fields"][place.text]["current"],
+        "now": theirs,
+        "wanted": value,
+        "moved": True,
+    }
+    page = reviewer.http.get(f"/review/items/{item['item_id']}").text
+    for words in ("What stood in the way", "Seen by Rosa Lind", "In the target now"):
+        assert words in page
     assert place.sandbox.effects(place.record)[-1]["fields"][place.text]["after"] == theirs

@@ -1,5 +1,6 @@
 """A statement has one text, and nothing else passes for it."""
 
+import msgspec
 import orjson
 import pytest
 import rfc8785
@@ -40,6 +41,15 @@ def test_the_text_is_rfc_8785():
 
 def test_the_text_says_the_statement():
     assert from_text(to_text(STATEMENT)) == STATEMENT
+
+
+def test_a_statement_without_grounds_keeps_the_text_it_had_before_there_were_any():
+    assert "note" not in to_text(STATEMENT)
+    assert "citations" not in to_text(STATEMENT)
+    grounded = msgspec.structs.replace(STATEMENT, note="n", citations=["kb-1"])
+    assert from_text(to_text(grounded)) == grounded
+    with pytest.raises(StatementError):
+        from_text(to_text(STATEMENT).replace('"v":1', '"note":null,"v":1'))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from tests.support.issues import note
 
 from dispatcher.targets.columns import BadValueError
-from dispatcher.targets.jira_note import body_of, note_of, superseded
+from dispatcher.targets.jira_note import body_of, comment_of, note_of, superseded
 from dispatcher.targets.jira_text import document_of, plain
 from dispatcher.writeback import Audit, Code
 
@@ -26,6 +26,27 @@ def test_without_notes_and_sources_it_says_who_and_when() -> None:
     audit = Audit(decision_id="d", correlation_id="c", reviewers=("A", "B"), timestamp="t")
     bare = replace(ONE, comment=None, audit=audit)
     assert note_of(bare) == "Approved by A, B at t (Placet decision d)."
+
+
+def test_the_pipelines_words_come_first_and_the_reviewers_are_told_apart() -> None:
+    both = note_of(replace(ONE, note="Refund of 20 EUR proposed."))
+    assert both.startswith("Refund of 20 EUR proposed.\n\nReview note: Because.\n\nApproved by ")
+
+
+@pytest.mark.parametrize("cloud", [True, False])
+def test_what_does_not_fit_is_left_out_and_said_to_be(*, cloud: bool) -> None:
+    long = replace(ONE, note="_" * 33_000)
+    shape = str(comment_of(long, cloud=cloud))
+    assert len(shape) < 2_000
+    assert "Because." in shape
+    assert "kept in Placet" in shape
+    assert "____" not in shape
+
+
+def test_a_review_note_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(BadValueError) as refused:
+        comment_of(replace(ONE, comment="x" * 33_000), cloud=True)
+    assert refused.value.code is Code.TOO_LONG
 
 
 def test_cloud_takes_a_document_and_data_center_escaped_text() -> None:

@@ -249,10 +249,12 @@ def write_back(statement: Statement, step: str) -> WriteBack:
         fields={field.name: field.value for field in statement.fields},
         seen={field.name: field.seen for field in statement.fields},
         comment=statement.comment,
+        note=statement.note or None,
         audit=Audit(
             decision_id=statement.decision_id,
             correlation_id=statement.correlation_id,
             reviewers=tuple(approver.name for approver in statement.approvers),
             timestamp=statement.at,
+            citations=tuple(statement.citations or ()),
         ),
     )

@@ -95,6 +95,7 @@ class WriteBack:
     """One step, as every adapter takes it. Field values are JSON text.
 
     `seen` has, for each field of `fields`, what the reviewer saw (None: nothing could be read).
+    `comment` is the reviewer's; `note` is what the pipeline asked to say beside the change.
     """
 
     write_back_id: str
@@ -104,6 +105,7 @@ class WriteBack:
     seen: Mapping[str, str | None]
     comment: str | None
     audit: Audit
+    note: str | None = None
 
 
 Images = Mapping[str, str]

@@ -10,7 +10,7 @@ from dispatcher.targets.jira_client import Client, ReadFailedError, WriteFailedE
 from dispatcher.targets.jira_comments import Comment, decided_at, listed, one_comment, request_of
 from dispatcher.targets.jira_fence import Fence, NoFenceError
 from dispatcher.targets.jira_issue import fetch, issue_path, marker_key
-from dispatcher.targets.jira_note import COMMENT, body_of, note_of, superseded
+from dispatcher.targets.jira_note import COMMENT, comment_of, superseded
 from dispatcher.targets.jira_prepared import Note, Supersede
 from dispatcher.targets.jira_site import Site
 from dispatcher.writeback import (
@@ -39,7 +39,7 @@ def prepare(client: Client, site: Site, write_back: WriteBack) -> Note | Outcome
         ReadFailedError: Jira does not answer as expected.
     """
     try:
-        body = body_of(note_of(write_back), cloud=site.cloud)
+        body = comment_of(write_back, cloud=site.cloud)
     except BadValueError as bad:
         return Refused(code=bad.code, detail=bad.detail)
     key = write_back.write_back_id

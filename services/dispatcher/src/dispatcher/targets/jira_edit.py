@@ -20,7 +20,7 @@ from dispatcher.targets.jira_client import Client, ReadFailedError, WriteFailedE
 from dispatcher.targets.jira_fields import TRANSITIONS
 from dispatcher.targets.jira_history import judge, metadata
 from dispatcher.targets.jira_issue import Issue, fetch, issue_path, marker_key
-from dispatcher.targets.jira_note import body_of, note_of
+from dispatcher.targets.jira_note import comment_of
 from dispatcher.targets.jira_prepared import Edit
 from dispatcher.targets.jira_site import Site
 from dispatcher.targets.jira_values import Value, canonical
@@ -144,8 +144,7 @@ def _fetch(
 def _refused_by_name(site: Site, columns: Collection[str], write_back: WriteBack) -> Refused | None:
     """Refuse what can be refused without asking, the notes of the next step among it."""
     try:
-        if write_back.comment is not None:
-            body_of(note_of(write_back), cloud=site.cloud)
+        comment_of(write_back, cloud=site.cloud)
     except BadValueError as bad:
         return Refused(code=bad.code, detail=bad.detail)
     for name in write_back.fields:

@@ -16,6 +16,7 @@ from contract.events import Passage, ReviewItem
 from contract.statement import timestamp_text
 from review_api.approval import First
 from review_api.commands.look import Decision, Past, Sight
+from review_api.conflict import Conflict
 from review_api.listing import Page
 
 
@@ -101,6 +102,7 @@ def item(sight: Sight) -> bytes:
             "changed_since": _changed_since(sight),
             "history": [_past(one) for one in sight.history],
             "decision": None if sight.decision is None else _decision(sight.decision),
+            "conflict": None if sight.conflict is None else _conflict(sight.conflict),
             "seen_digest": sight.seen_digest,
         }
     )
@@ -148,6 +150,28 @@ def _change(sight: Sight) -> dict[str, Any]:
         },
         "comment": shown.change.comment,
     }
+
+
+def _conflict(conflict: Conflict) -> dict[str, Any]:
+    """Return what was seen, what is there now and what was to be written, for each field."""
+    return {
+        "decision_id": conflict.decision_id,
+        "action": conflict.action.value,
+        "by": conflict.by,
+        "fields": {
+            one.name: {
+                "seen": _json(one.seen),
+                "now": _json(one.now),
+                "wanted": _json(one.wanted),
+                "moved": one.moved,
+            }
+            for one in conflict.fields
+        },
+    }
+
+
+def _json(text: str | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)
 
 
 def _divergence(shown: ReviewItem) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from msgspec import UNSET
 
 from contract.events import Action
 from contract.identity import Digester
 from contract.statement import Statement, from_text, timestamp_text
 from conveyor.keys import Signer
 from review_api import review
+from review_api.citation import citations
 from review_api.commands.approvals import first_approval, first_of
 from review_api.commands.claims import claim_of
 from review_api.commands.judgement import Context, Judge, Order, Verdict, body_of
@@ -171,6 +173,7 @@ class Decide:
     def _statement(self, order: Order, actor: Actor, verdict: Verdict) -> Statement:
         item, first = verdict.item, verdict.completes
         before = [] if first is None else from_text(first.text).approvers
+        approves = verdict.action is Action.APPROVE
         return Statement(
             decision_id=verdict.decision,
             item_id=item.item_id,
@@ -187,6 +190,8 @@ class Decide:
             steps=verdict.steps,
             at=timestamp_text(verdict.at),
             undoes=verdict.undoes,
+            note=(approves and item.change.comment) or UNSET,
+            citations=(citations(item) if approves else []) or UNSET,
         )
 
     def _signed(self, order: Order, actor: Actor, verdict: Verdict) -> Signed:

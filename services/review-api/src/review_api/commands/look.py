@@ -14,6 +14,7 @@ from review_api.approval import First
 from review_api.claim import Claim
 from review_api.commands.approvals import first_of
 from review_api.commands.claims import claim_of
+from review_api.conflict import Conflict, conflict_of
 from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.proposal import Baseline, seen_digest
@@ -71,6 +72,7 @@ class Sight:
     before: ReviewItem | None
     history: list[Past]
     decision: Decision | None
+    conflict: Conflict | None
     now: datetime
 
 
@@ -96,13 +98,15 @@ class Look:
         reading = await self._snapshots.current(
             row["instance"], row["identifier"], baseline_of(row), row["now"]
         )
-        open_decision = row["open_decision"]
+        state = State(row["state"])
+        opened = row["open_decision"]
+        decision = None if opened is None else await self.decision(opened)
         first = first_of(row)
         fields = item.change.fields if first is None else first.fields
         return Sight(
             item=item,
             title=row["title"],
-            state=State(row["state"]),
+            state=state,
             lane=Lane(row["lane"]),
             policy_version=row["policy_version"],
             created_at=row["created_at"],
@@ -115,7 +119,10 @@ class Look:
             seen_digest=seen_digest(item, reading.baseline, self._digester, fields),
             before=await self._before(item),
             history=await self._history(row, item),
-            decision=None if open_decision is None else await self.decision(open_decision),
+            decision=decision,
+            conflict=None
+            if decision is None or state is not State.CONFLICT
+            else conflict_of(decision.row["statement"], decision.write_backs, reading.baseline),
             now=row["now"],
         )
 

@@ -106,6 +106,7 @@ async def item_page(
         obstacles=view.obstacles(sight, actor, may_decide=_may_decide(request)),
         notes=view.notes(sight),
         revised=view.revised(sight),
+        moved=view.moved(sight),
         verb=view.verb(sight),
         is_open=sight.state in OPEN,
         may_undo=view.may_undo(sight, actor),

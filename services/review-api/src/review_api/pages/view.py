@@ -159,6 +159,30 @@ def revised(sight: Sight) -> Revised | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One field that somebody changed: as it was seen, as it is (what changed), as it was to be."""
+
+    name: str
+    seen: str | None
+    now: list[marks.Piece] | None
+    wanted: str
+
+
+def moved(sight: Sight) -> list[Moved]:
+    """Return the fields that stood in the way of what was decided last."""
+    if sight.conflict is None:
+        return []
+    out = []
+    for one in sight.conflict.fields:
+        if one.moved:
+            seen, now = marks.shown(one.seen), marks.shown(one.now)
+            pieces = None if now is None else marks.diff(seen or "", now)
+            wanted = marks.shown(one.wanted) or ""
+            out.append(Moved(name=one.name, seen=seen, now=pieces, wanted=wanted))
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How a decision's write stands: one line for people, and whether to look again."""
 
@@ -180,7 +204,7 @@ def progress(state: State, decision: Decision | None, person_id: Any) -> Progres
     held = left > 0 and row["taken_back_by"] is None and row["open_decision"] == row["decision_id"]
     tone, text, detail = _progress_text(row["action"], state, decision)
     if held:
-        verb = "Written" if row["action"] == "APPROVE" else f"{WORDS[row['action']]}; told"
+        verb = _HELD.get(row["action"], f"{WORDS[row['action']]}; told")
         tone, text = "held", f"{verb} in {max(1, round(left + 0.5))} s"
     return Progress(
         decision_id=str(row["decision_id"]),
@@ -189,12 +213,16 @@ def progress(state: State, decision: Decision | None, person_id: Any) -> Progres
         detail=detail,
         seconds_left=max(0, round(left + 0.5)) if held else 0,
         live=held or state in UNDER_WAY,
-        may_take_back=held and row["person_id"] == person_id,
+        may_take_back=held and row["person_id"] == person_id and row["action"] != "UNDO",
     )
 
 
+_HELD: Final = {"APPROVE": "Written", "UNDO": "Old values written back"}
+"""Actions that write, and how that is announced."""
+
+
 def _progress_text(action: str, state: State, decision: Decision) -> tuple[str, str, str | None]:
-    if action != "APPROVE":
+    if action not in _HELD:
         told = "the pipeline is told" if action == "REJECT" else "the pipeline is asked"
         return "plain", f"{WORDS[action]}; {told}", None
     states = {row["state"] for row in decision.write_backs}
@@ -211,7 +239,8 @@ def _progress_text(action: str, state: State, decision: Decision) -> tuple[str, 
         tone = "warn" if worst["state"] in {"RETRYING", "UNKNOWN"} else "bad"
         return tone, WORDS[worst["state"]], worst["reason"] or _fields_text(worst)
     if state in {State.COMPLETED, State.UNDONE} or states == {"APPLIED"}:
-        return "good", "Written and read back", None
+        done = "The old values are back" if action == "UNDO" else WORDS["APPLIED"]
+        return "good", done, None
     return "plain", WORDS["SENDING"] if "SENDING" in states else "Waiting", None
 
 
