@@ -12,6 +12,23 @@ SYSTEMS: Final = {"postgresql": "sql", "jira": "jira", "sharepoint": "sharepoint
 """What a change's `target.system` says for each kind."""
 STEPS: Final = {"sql": ("fields",), "sharepoint": ("fields",), "jira": ("fields", "comment")}
 """The steps of a write to each system, in order: what is signed is what is planned."""
+LIMITS: Final = {
+    "sql": (
+        "What triggers of the database do because of the change is not undone by an undo.",
+        "Your comment stays in Placet: a table has no place for it.",
+    ),
+    "sharepoint": (
+        "Alerts and flows that SharePoint starts because of the change are not undone by an undo.",
+        "Your comment stays in Placet: a list item has no place for it.",
+    ),
+    "jira": (
+        "An edit that somebody makes between our reading and our writing is overwritten, and told.",
+        "Mail that Jira sends about the change cannot be taken back by an undo.",
+        "An undo leaves the comment there, marked as superseded.",
+        "If Jira answers a comment late, two copies can be seen until the second is removed.",
+    ),
+}
+"""What a write to each system cannot promise, in words for whoever approves it."""
 
 _DEFAULT_HOLD: Final = 5.0
 _DEFAULT_RETRY: Final = (60.0, 300.0, 900.0)

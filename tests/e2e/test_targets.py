@@ -1,5 +1,6 @@
 """Jira and SharePoint from proposal to read-back, effects counted in the stand-ins' logs."""
 
+import html
 import json
 import uuid
 from collections.abc import Iterator
@@ -131,6 +132,9 @@ def test_an_approved_change_is_in_the_issue_once_with_a_comment_that_tells_who(
         "priority": "High",
     }
     item = propose(placet, reviewer, jira, "Refund proposed.", **fields)
+    page = reviewer.http.get(f"/review/items/{item['item_id']}").text
+    assert item["change"]["limits"]
+    assert all(html.escape(one) in page for one in item["change"]["limits"])
     decision = approve(reviewer, item, comment=note)
     in_state(reviewer, item, "COMPLETED")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contract.targets import ConfigError, parse_targets
+from contract.targets import LIMITS, STEPS, SYSTEMS, ConfigError, parse_targets
 
 GOOD = """
 [[target]]
@@ -42,6 +42,11 @@ def test_a_target_is_read_with_its_defaults():
 def test_a_mistake_is_named(line, instead):
     with pytest.raises(ConfigError):
         parse_targets(GOOD.replace(line, instead))
+
+
+def test_every_kind_has_its_steps_and_says_what_it_cannot_promise():
+    assert set(STEPS) == set(LIMITS) == set(SYSTEMS.values())
+    assert all(LIMITS.values())
 
 
 def test_a_name_is_used_once():

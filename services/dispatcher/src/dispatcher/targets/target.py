@@ -15,7 +15,9 @@ from dispatcher.writeback import Images, Outcome, Probe, Refused, Unavailable, W
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promises:
-    """What an adapter can and cannot do; shown to reviewers before they approve.
+    """What an adapter can and cannot do, as the engine uses it.
+
+    What reviewers read about it before they approve is `contract.targets.LIMITS`.
 
     - `batch`: how many write-backs `apply_batch` takes at once.
     - `key_in_write`: effect and key are one atomic write, so that no intent need be committed

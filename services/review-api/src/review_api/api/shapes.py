@@ -14,6 +14,7 @@ import orjson
 
 from contract.events import Passage, ReviewItem
 from contract.statement import timestamp_text
+from contract.targets import LIMITS
 from review_api.approval import First
 from review_api.commands.look import Decision, Past, Sight
 from review_api.conflict import Conflict
@@ -149,6 +150,7 @@ def _change(sight: Sight) -> dict[str, Any]:
             for name, text in sorted(sight.fields.items())
         },
         "comment": shown.change.comment,
+        "limits": LIMITS.get(shown.change.target.system, ()),
     }
 
 

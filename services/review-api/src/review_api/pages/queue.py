@@ -107,6 +107,7 @@ async def item_page(
         notes=view.notes(sight),
         revised=view.revised(sight),
         moved=view.moved(sight),
+        limits=view.limits(sight),
         verb=view.verb(sight),
         is_open=sight.state in OPEN,
         may_undo=view.may_undo(sight, actor),

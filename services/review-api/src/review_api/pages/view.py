@@ -1,10 +1,11 @@
 """An item as its page shows it. Owns the words; looks nothing up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
+from contract.targets import LIMITS
 from review_api import marks
 from review_api.claim import Claim
 from review_api.commands.look import Decision, Past, Sight
@@ -277,6 +278,11 @@ def notes(sight: Sight) -> list[str]:
     if sight.first is None:
         return ["Critical lane: two people approve. Nothing is written before the second has."]
     return [f"{sight.first.name} has approved. What they wrote is shown when you have decided."]
+
+
+def limits(sight: Sight) -> Sequence[str]:
+    """Return what the target cannot promise, where it still matters: before somebody approves."""
+    return LIMITS.get(sight.item.change.target.system, ()) if sight.state in OPEN else ()
 
 
 def obstacles(sight: Sight, actor: Actor, *, may_decide: bool) -> list[str]:
