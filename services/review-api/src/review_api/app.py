@@ -16,6 +16,7 @@ from review_api.api import (
     drafts,
     errors,
     items,
+    labels,
     operations,
     people,
     session,
@@ -31,6 +32,7 @@ from review_api.roles import Permission
 
 ROUTERS = (
     items.router,
+    labels.router,
     decisions.router,
     claims.router,
     comments.router,

@@ -1,6 +1,7 @@
 """Everything the web process is made of, wired once. Routes find it at `app.state.desk`."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from fastapi import Request
@@ -11,6 +12,7 @@ from review_api.commands.comments import Comments
 from review_api.commands.decide import Decide
 from review_api.commands.drafts import Drafts
 from review_api.commands.judgement import Judge
+from review_api.commands.labels import Labels
 from review_api.commands.look import Look
 from review_api.commands.operate import Operate
 from review_api.commands.people import People
@@ -41,6 +43,7 @@ class Desk:
     drafts: Drafts
     look: Look
     listing: Listing
+    labels: Labels
     measures: Measures
     sign_in: SignIn
     people: People
@@ -96,6 +99,12 @@ def build(settings: ApiSettings) -> Desk:
         claims=Claims(store=store, digester=digester),
         look=Look(store=store, snapshots=snapshots, digester=digester),
         listing=Listing(store),
+        labels=Labels(
+            store=store,
+            hint=hint,
+            digester=digester,
+            hold=timedelta(seconds=max((one.hold for one in targets.values()), default=0)),
+        ),
         measures=Measures(store),
         sign_in=SignIn(store=store, hint=hint, digester=digester),
         people=People(store=store, digester=digester),

@@ -52,7 +52,13 @@ class Code(StrEnum):
     BAD_ROLES = "BAD_ROLES"
     BAD_USERNAME = "BAD_USERNAME"
     BAD_PASSWORD = "BAD_PASSWORD"  # noqa: S105 - a code
+    PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"  # noqa: S105 - a code
     USERNAME_TAKEN = "USERNAME_TAKEN"
+    ACCOUNT_CHANGED = "ACCOUNT_CHANGED"
+    OWN_ACCOUNT = "OWN_ACCOUNT"
+    LAST_ADMIN = "LAST_ADMIN"
+    BAD_POLICY = "BAD_POLICY"
+    POLICY_CHANGED = "POLICY_CHANGED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -123,7 +129,25 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.BAD_ROLES: Kind(422, "These roles cannot be given", _FIX),
     Code.BAD_USERNAME: Kind(422, "The user name cannot be used", _FIX),
     Code.BAD_PASSWORD: Kind(422, "The password cannot be used", "Use 8 to 1,024 characters."),
+    Code.PASSWORD_CHANGE_REQUIRED: Kind(
+        403, "Choose a password of your own", "Sign in again, with a new_password beside this one."
+    ),
     Code.USERNAME_TAKEN: Kind(409, "The user name is taken", "Choose another one."),
+    Code.ACCOUNT_CHANGED: Kind(
+        409, "The account has changed", "Look at the account as it is now, and decide anew."
+    ),
+    Code.OWN_ACCOUNT: Kind(
+        409, "Nobody takes their own way in away", "Ask another administrator to do it."
+    ),
+    Code.LAST_ADMIN: Kind(
+        409, "There must be an administrator", "Make another administrator first."
+    ),
+    Code.BAD_POLICY: Kind(
+        422, "The policy cannot be used", "Correct the line and send it again. Nothing was saved."
+    ),
+    Code.POLICY_CHANGED: Kind(
+        409, "There is another policy by now", "Look at the one in force, and bring yours to it."
+    ),
     Code.UNAVAILABLE: Kind(503, "Something Placet needs is away", _SAME),
     Code.INTERNAL: Kind(500, "Something went wrong here", _SAME),
 }

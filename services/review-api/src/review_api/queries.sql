@@ -627,3 +627,76 @@ UPDATE review.item
 UPDATE review.baseline SET expires_at = now()
   FROM unnest(%(instances)s::text[], %(identifiers)s::text[]) AS row (instance, identifier)
  WHERE baseline.instance = row.instance AND baseline.identifier = row.identifier
+
+-- name: labels
+-- Decisions that stand, after a place in time; without `event` where they are another source's, so
+-- that a page costs the same however few are wanted. The end is now() and not the clock: with a
+-- bound that is the same for the whole statement the index is read no further.
+SELECT page.decision_id, page.action, page.decided_at, item.lane,
+       CASE WHEN page.wanted THEN page.statement END AS statement,
+       CASE WHEN page.wanted THEN item_revision.event END AS event,
+       undo.decided_at AS undone_at, undo.role AS undone_role
+  FROM (SELECT decision.decision_id, decision.item_id, decision.revision, decision.ordinal,
+               decision.action, decision.decided_at, decision.statement,
+               decision.action <> 'TAKE_BACK' AND decision.taken_back_by IS NULL
+               AND (%(source)s::text IS NULL OR known.source = %(source)s) AS wanted
+          FROM review.decision JOIN review.item AS known USING (item_id)
+         WHERE (decision.decided_at, decision.decision_id) > (%(after_at)s, %(after_id)s)
+           AND decision.decided_at < least(
+                   %(until)s::timestamptz,
+                   now() - %(settled)s::float8 * interval '1 second')
+         ORDER BY decision.decided_at, decision.decision_id LIMIT %(limit)s) AS page
+  JOIN review.item USING (item_id)
+  JOIN review.item_revision USING (item_id, revision)
+  LEFT JOIN LATERAL (
+        SELECT later.decided_at, later.role FROM review.decision AS later
+         WHERE later.item_id = page.item_id AND later.ordinal > page.ordinal
+           AND later.action = 'UNDO' AND later.taken_back_by IS NULL
+           AND later.statement::json ->> 'undoes' = page.decision_id::text
+         ORDER BY later.ordinal LIMIT 1) AS undo ON page.action = 'APPROVE'
+ ORDER BY page.decided_at, page.decision_id
+
+-- name: stops
+SELECT scope, name, role, reason, stopped_at FROM review.stop ORDER BY stopped_at, scope
+
+-- name: lock_stops
+-- Operators are few: one at a time, so that what was let go is what was held.
+LOCK TABLE review.stop IN SHARE ROW EXCLUSIVE MODE
+
+-- name: add_stop
+-- Whoever stopped it first is named until it is let go.
+INSERT INTO review.stop (scope, actor_id, name, role, reason)
+VALUES (%(scope)s, %(actor)s, %(name)s, %(role)s, %(reason)s)
+    ON CONFLICT (scope) DO NOTHING
+
+-- name: end_stop
+DELETE FROM review.stop WHERE scope = %(scope)s
+
+-- name: bulk_items
+-- What a list shows of some items, and what is decided of them: in the order they were named in.
+SELECT item.item_id, item.source, item.external_id, item.revision, item.state, item.lane,
+       item.instance, item.identifier, item_revision.title, item.first_person,
+       CASE WHEN item.claim_until > clock_timestamp() THEN item.claim_name END AS claimed_by,
+       item.claim_person, item.claim_until
+  FROM unnest(%(items)s::uuid[]) WITH ORDINALITY AS named (item_id, place)
+  JOIN review.item USING (item_id)
+  JOIN review.item_revision USING (item_id, revision)
+ ORDER BY named.place
+
+-- name: bulk_events
+SELECT item.item_id, item_revision.event,
+       first.approval_id AS first_id, first.person_id AS first_person, first.name AS first_name,
+       first.role AS first_role, first.approved_at AS first_at,
+       first.statement AS first_statement
+  FROM unnest(%(items)s::uuid[]) AS named (item_id)
+  JOIN review.item USING (item_id)
+  JOIN review.item_revision USING (item_id, revision)
+  LEFT JOIN review.approval AS first ON first.approval_id = item.first_approval
+
+-- name: stored_answer
+SELECT request_digest, status, body FROM review.idempotency
+ WHERE person_id = %(person)s AND key = %(key)s
+
+-- name: store_answer
+INSERT INTO review.idempotency (person_id, key, request_digest, status, body)
+VALUES (%(person)s, %(key)s, %(request_digest)s, %(status)s, %(body)s)

@@ -2,6 +2,7 @@
 
 Routes declare a permission; `api.guard` looks it up here and nowhere else. Deciding is given to
 reviewers and approvers and to nobody else: no service, no administrator, no auditor (law 7).
+Whoever answers for what is written may stop it; only those who run it start it again.
 """
 
 from collections.abc import Iterable
@@ -27,8 +28,12 @@ class Permission(StrEnum):
     READ = "READ"  # see proposals, decisions, history
     DECIDE = "DECIDE"
     MEASURES = "MEASURES"  # numbers without text
-    PEOPLE = "PEOPLE"  # make accounts, list them
-    PAUSE = "PAUSE"  # stop and start the writing to a target
+    OVERSEE = "OVERSEE"  # see who has an account, and the policy with its history
+    PEOPLE = "PEOPLE"  # make accounts and change them
+    POLICY = "POLICY"  # try and save another policy
+    PAUSE = "PAUSE"  # stop the writing to a target, or to all of them
+    RESUME = "RESUME"  # start it again
+    EXPORT = "EXPORT"  # take every decision away, as labelled data
     UNSTICK = "UNSTICK"  # say what becomes of a write that is stuck
 
 
@@ -37,10 +42,13 @@ _ALWAYS: Final = frozenset({Permission.PUBLIC, Permission.SIGNED_IN})
 GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     Role.REVIEWER: _ALWAYS | {Permission.READ, Permission.DECIDE, Permission.MEASURES},
     Role.APPROVER: _ALWAYS
-    | {Permission.READ, Permission.DECIDE, Permission.MEASURES, Permission.UNSTICK},
-    Role.ADMIN: _ALWAYS | {Permission.READ, Permission.MEASURES, Permission.PEOPLE},
-    Role.AUDITOR: _ALWAYS | {Permission.READ, Permission.MEASURES},
-    Role.SRE: _ALWAYS | {Permission.MEASURES, Permission.PAUSE},
+    | {Permission.READ, Permission.DECIDE, Permission.MEASURES}
+    | {Permission.UNSTICK, Permission.PAUSE},
+    Role.ADMIN: _ALWAYS
+    | {Permission.READ, Permission.MEASURES, Permission.PEOPLE, Permission.EXPORT}
+    | {Permission.PAUSE, Permission.RESUME},
+    Role.AUDITOR: _ALWAYS | {Permission.READ, Permission.MEASURES, Permission.EXPORT},
+    Role.SRE: _ALWAYS | {Permission.MEASURES, Permission.PAUSE, Permission.RESUME},
 }
 
 _TOGETHER: Final = frozenset({Role.REVIEWER, Role.APPROVER})

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from conveyor.database import BY_KEY
 from review_api.problems import Code, ProblemError
 from review_api.proposal import Baseline
 from review_api.queries import QUERIES
@@ -86,8 +87,7 @@ class Store:
                 "prepare_threshold": 0,
                 "application_name": "review-api",
                 "connect_timeout": 5,
-                # Plans are made while tables are small and are kept: never plan to read one whole.
-                "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c enable_seqscan=off",
+                "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} {BY_KEY}",
             },
         )
 

@@ -17,7 +17,7 @@ from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.auth import token_hash
 from review_api.commands.judgement import Order
 from review_api.desk import Desk, desk_of
-from review_api.pages import view
+from review_api.pages import change
 from review_api.pages.errors import is_page
 from review_api.pages.queue import beside, follower, item_page, query
 from review_api.problems import Code, ProblemError
@@ -60,7 +60,7 @@ async def take_back(request: Request, decision_id: UUID) -> Response:
     except ProblemError as problem:
         if not is_page(request):
             raise
-        return await item_page(request, item_id, view.Draft(key=str(uuid4())), problem)
+        return await item_page(request, item_id, change.Draft(key=str(uuid4())), problem)
     if not is_page(request):
         return Response(shapes.decision(found), media_type="application/json")
     return RedirectResponse(_item(item_id, request), 303)
@@ -95,7 +95,7 @@ async def skip(request: Request, item_id: UUID) -> Response:
     except ProblemError as problem:
         if problem.code is not Code.BAD_REASON:
             raise
-        return await item_page(request, item_id, view.Draft(key=str(uuid4())), problem)
+        return await item_page(request, item_id, change.Draft(key=str(uuid4())), problem)
     page = (await beside(request))["page"]
     after = follower(page, str(item_id), request.state.actor.person_id)
     way = query(request)
@@ -113,13 +113,13 @@ def _text(sent: FormData, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _draft(sent: FormData) -> view.Draft:
+def _draft(sent: FormData) -> change.Draft:
     typed = {
         name.removeprefix(_FIELD): _lines(_text(sent, name))
         for name in sent
         if name.startswith(_FIELD)
     }
-    return view.Draft(
+    return change.Draft(
         key=_text(sent, "key")[:_LONGEST_KEY] or str(uuid4()),
         fields=typed,
         comment=_lines(_text(sent, "comment")),
@@ -136,7 +136,7 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-async def _order(desk: Desk, item_id: UUID, sent: FormData, draft: view.Draft) -> Order:
+async def _order(desk: Desk, item_id: UUID, sent: FormData, draft: change.Draft) -> Order:
     action, revision = _text(sent, "action"), _number(_text(sent, "revision"))
     if revision is None:
         raise ProblemError(Code.BAD_BODY, "The form is incomplete.")
@@ -153,7 +153,7 @@ async def _order(desk: Desk, item_id: UUID, sent: FormData, draft: view.Draft) -
     )
 
 
-async def _edits(desk: Desk, item_id: UUID, draft: view.Draft) -> dict[str, bytes]:
+async def _edits(desk: Desk, item_id: UUID, draft: change.Draft) -> dict[str, bytes]:
     """Return the fields that somebody changed, as JSON; line ends alone are no change."""
     proposed = await desk.look.proposal(item_id)
     edits = {}

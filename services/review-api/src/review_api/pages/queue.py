@@ -13,7 +13,7 @@ from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.auth import token_hash
 from review_api.desk import desk_of
 from review_api.listing import TABS, Listing, Page, parse_filter
-from review_api.pages import view
+from review_api.pages import change, view
 from review_api.pages.render import html
 from review_api.problems import ProblemError
 from review_api.review import OPEN, State
@@ -58,12 +58,12 @@ async def item(request: Request, item_id: UUID) -> Response:
     return await item_page(request, item_id, await _kept(request, item_id))
 
 
-async def _kept(request: Request, item_id: UUID) -> view.Draft:
+async def _kept(request: Request, item_id: UUID) -> change.Draft:
     """Return what this person has typed here before, under a new key."""
     if not _may_decide(request):
-        return view.Draft(key=str(uuid4()))
+        return change.Draft(key=str(uuid4()))
     typed = await desk_of(request).drafts.read(request.state.actor.person_id, item_id)
-    return view.Draft(
+    return change.Draft(
         key=str(uuid4()),
         fields=typed.fields,
         comment=typed.comment,
@@ -82,7 +82,7 @@ async def state(request: Request, decision_id: UUID) -> Response:
 async def item_page(
     request: Request,
     item_id: UUID,
-    draft: view.Draft,
+    draft: change.Draft,
     problem: ProblemError | None = None,
 ) -> Response:
     """Return an item's page; with `problem`, why what was sent could not be used, and the draft."""
@@ -98,15 +98,16 @@ async def item_page(
         shown=str(item_id),
         sight=sight,
         item=sight.item,
-        fields=view.fields(sight, draft),
+        fields=change.decided(sight) or change.fields(sight, draft),
+        captions=change.captions(sight),
         draft=draft,
         problem=problem,
         request_id=request.scope.get("placet_request_id", ""),
         progress=view.progress(sight.state, sight.decision, actor.person_id),
         obstacles=view.obstacles(sight, actor, may_decide=_may_decide(request)),
         notes=view.notes(sight),
-        revised=view.revised(sight),
-        moved=view.moved(sight),
+        revised=change.revised(sight),
+        moved=change.moved(sight),
         limits=view.limits(sight),
         verb=view.verb(sight),
         is_open=sight.state in OPEN,

@@ -1,12 +1,11 @@
-"""An item as its page shows it. Owns the words; looks nothing up."""
+"""An item page's words around the change: how it stands, what is in the way, who may what. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from contract.targets import LIMITS
-from review_api import marks
 from review_api.claim import Claim
 from review_api.commands.look import Decision, Past, Sight
 from review_api.policy import Lane
@@ -70,117 +69,6 @@ def taken(row: Mapping[str, Any], person_id: UUID) -> bool:
 def claim(sight: Sight, person_id: UUID) -> Claim | None:
     """Return somebody else's live claim; None where the item is free or one's own."""
     return sight.claim if sight.claim.held_by_another(person_id, sight.now) else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field: what the target holds, what is proposed, what the reviewer has made of it.
-
-    `edited_before`: whoever approved first has changed what the model proposed.
-    """
-
-    name: str
-    current: str | None
-    proposed: str
-    draft: str
-    is_text: bool
-    edited_before: bool
-    pieces: list[marks.Piece]
-
-    @property
-    def edited(self) -> bool:
-        """Tell whether the draft differs."""
-        return self.draft != self.proposed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What somebody typed and sent, kept when it could not be used."""
-
-    key: str
-    fields: Mapping[str, str] = field(default_factory=dict)
-    comment: str = ""
-    reason_code: str = ""
-
-
-def fields(sight: Sight, draft: Draft) -> list[Field]:
-    """Return the changed fields, sorted by name."""
-    known = {} if sight.baseline is None else sight.baseline.fields
-    out = []
-    for name, text in sorted(sight.fields.items()):
-        current, proposed = marks.shown(known.get(name)), marks.shown(text) or ""
-        asked = sight.item.change.fields.get(name)
-        value = draft.fields.get(name, proposed)
-        out.append(
-            Field(
-                name=name,
-                current=current,
-                proposed=proposed,
-                draft=value,
-                is_text=text.startswith('"'),
-                edited_before=asked != text,
-                pieces=marks.diff(current or "", value),
-            )
-        )
-    return out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revised:
-    """What is different since the revision before: the question, and each text that changed."""
-
-    revision: int
-    question: Past | None
-    texts: list[tuple[str, list[marks.Piece]]]
-    passages: int
-
-
-def revised(sight: Sight) -> Revised | None:
-    """Return what changed since the revision before; None where this is the first one."""
-    before, now = sight.before, sight.item
-    if before is None:
-        return None
-    names = sorted({*before.change.fields, *now.change.fields})
-    pairs = [
-        (
-            name,
-            marks.shown(before.change.fields.get(name)),
-            marks.shown(now.change.fields.get(name)),
-        )
-        for name in names
-    ]
-    pairs.append(("What the model says", before.output, now.output))
-    asked = [one for one in sight.history if one.what == "NEED_INFO" and not one.taken_back]
-    return Revised(
-        revision=before.revision,
-        question=asked[-1] if asked else None,
-        texts=[(name, marks.diff(old or "", new or "")) for name, old, new in pairs if old != new],
-        passages=len([one for one in now.retrieval if one not in before.retrieval]),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """One field that somebody changed: as it was seen, as it is (what changed), as it was to be."""
-
-    name: str
-    seen: str | None
-    now: list[marks.Piece] | None
-    wanted: str
-
-
-def moved(sight: Sight) -> list[Moved]:
-    """Return the fields that stood in the way of what was decided last."""
-    if sight.conflict is None:
-        return []
-    out = []
-    for one in sight.conflict.fields:
-        if one.moved:
-            seen, now = marks.shown(one.seen), marks.shown(one.now)
-            pieces = None if now is None else marks.diff(seen or "", now)
-            wanted = marks.shown(one.wanted) or ""
-            out.append(Moved(name=one.name, seen=seen, now=pieces, wanted=wanted))
-    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +147,8 @@ def may_undo(sight: Sight, actor: Actor) -> bool:
 def past_words(one: Past) -> str:
     """Return one line of the history."""
     text = WORDS.get(one.what, one.what)
+    if one.step == "comment":
+        text = f"{text} (the comment)"
     if one.what == "PROPOSED" and (one.revision or 1) > 1:
         text = f"Revision {one.revision} proposed"
     return f"{text} (void)" if one.void else text
