@@ -105,9 +105,10 @@ def up(
             _already_up(stack)
             return
         except StoppedError:
-            pass  # while it came up: it has stopped itself; a moment later: below
-        if stack.running():
-            stack.down(Shown())
+            # While it came up it has stopped itself; but the signal may have come in the middle of
+            # that, after something else had gone wrong. What is left is stopped below.
+            stop.arm_quietly()
+        stack.down(Shown())
     stderr().print("Stopped. Data stay; [bold]placet reset[/bold] deletes them.")
     if not came_up:
         raise typer.Exit(Exit.FAILED)
