@@ -1,14 +1,21 @@
-"""Connections to PostgreSQL, and what it means when one breaks."""
+"""Connections to PostgreSQL: how they plan, and what it means when one breaks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from conveyor.errors import UnavailableError
 
 _CONNECT_TIMEOUT: Final = 5
+BY_KEY: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+"""Planner options for sessions that ask by key: look each key up, whatever the statistics say.
+
+A prepared statement is planned once, while tables are small or not analysed yet, and that plan is
+kept: at 8,000 rows each decision then read five tables whole (measured: docs/adr/0008).
+"""
 
 
 def connect(dsn: str, name: str, **options: Any) -> psycopg.Connection[Any]:
@@ -22,6 +29,7 @@ def connect(dsn: str, name: str, **options: Any) -> psycopg.Connection[Any]:
         autocommit=True,
         application_name=name,
         connect_timeout=_CONNECT_TIMEOUT,
+        options=f"{conninfo_to_dict(dsn).get('options', '')} {BY_KEY}".strip(),
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
