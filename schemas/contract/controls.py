@@ -11,6 +11,8 @@ PAUSED: Final = "PAUSED"
 RESUMED: Final = "RESUMED"
 UNSTUCK: Final = "UNSTUCK"
 """Scope: a write-back's id. Detail: `target`, its name, and `action`, a `Resolution`."""
+EXPORTED: Final = "EXPORTED"
+"""Scope: what left (`labels`). Detail: which part of it was asked for. Nobody acts on it."""
 
 
 class Resolution(StrEnum):

@@ -226,6 +226,7 @@ class WriteBack(_Value, frozen=True, kw_only=True):
     reason: str | None = None
     target_version: str | None = None
     conflicting: list[str] = field(default_factory=list)
+    overwrote: dict[str, str] = field(default_factory=dict)
     target_ordinal: Long
     content_digest: bytes
 

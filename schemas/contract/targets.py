@@ -30,6 +30,27 @@ LIMITS: Final = {
 }
 """What a write to each system cannot promise, in words for whoever approves it."""
 
+_EVERY: Final = frozenset(
+    {
+        "name",
+        "kind",
+        "dispatcher_url",
+        "columns",
+        "identifier_pattern",
+        "hold",
+        "retry",
+        "timeout",
+    }
+)
+_OVER_HTTP: Final = frozenset({"url", "secret_file", "concurrency", "rate", "settle"})
+SETTINGS: Final = {
+    "postgresql": _EVERY | {"dsn_file", "table", "key_column", "version_column"},
+    "jira": _EVERY | _OVER_HTTP,
+    "sharepoint": _EVERY | _OVER_HTTP | {"table"},
+}
+"""What an entry of each kind may say: all of it is used."""
+_NUMBERS: Final = ("hold", "concurrency", "rate", "timeout", "settle")
+
 _DEFAULT_HOLD: Final = 5.0
 _DEFAULT_RETRY: Final = (60.0, 300.0, 900.0)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -44,9 +65,10 @@ class TargetConfig:
     """One target instance: one SQL table, one SharePoint list or one Jira site.
 
     `hold` and `retry` are seconds. `identifier_pattern` must match a whole identifier, so that one
-    record has one name. None means the adapter's own for the rest, which HTTP targets alone have:
-    `concurrency`: records written at once; `rate`: most writes begun per second; `timeout`: seconds
-    for an answer; `settle`: seconds after which a request without an answer can do nothing more.
+    record has one name. None means the adapter's own for the rest: `timeout`: seconds for an
+    answer; and for HTTP targets `concurrency`: records written at once; `rate`: most writes begun
+    per second; `settle`: seconds after which a request without an answer can do nothing more. What
+    a kind does not know (`SETTINGS`) is refused, not ignored.
     """
 
     name: str
@@ -107,6 +129,12 @@ def _target(entry: dict[str, Any]) -> TargetConfig:
     except (TypeError, re.error) as error:
         raise ConfigError(f"target {name!r}: {error}") from error
     _check(target)
+    unknown = sorted(set(entry) - SETTINGS[target.kind])
+    if unknown:
+        raise ConfigError(
+            f"target {name!r}: a target of kind {target.kind!r} has no {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(SETTINGS[target.kind]))}"
+        )
     return target
 
 
@@ -121,6 +149,18 @@ def _check(target: TargetConfig) -> None:
         ]
         if missing:
             raise ConfigError(f"target {target.name!r}: {', '.join(missing)} is missing")
+    odd = [
+        key
+        for key in _NUMBERS
+        if (value := getattr(target, key)) is not None and not _is_number(value)
+    ]
+    if not isinstance(target.retry, tuple) or not all(map(_is_number, target.retry)):
+        odd.append("retry")
+    if odd or not isinstance(target.concurrency, int | None):
+        raise ConfigError(
+            f"target {target.name!r}: {', '.join(odd) or 'concurrency'} is no number, "
+            "or no whole one"
+        )
     wrong = [
         key
         for key, least in (("concurrency", 1), ("rate", 0.01), ("timeout", 0.1), ("settle", 0))
@@ -130,3 +170,7 @@ def _check(target: TargetConfig) -> None:
         raise ConfigError(f"target {target.name!r}: {', '.join(wrong)} is too small")
     if target.hold < 0 or not target.retry or min(target.retry) < 0:
         raise ConfigError(f"target {target.name!r}: hold and retry are seconds, not negative")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -16,6 +16,37 @@ def test_an_item_is_named_as_the_contract_says():
     assert identity.item_id("support-rag", "42") == "b6e87070-6681-5338-b243-fdb88f23e92e"
 
 
+ITEM = identity.item_id("support-rag", "42")
+DECISION = identity.decision_id(ITEM, 1)
+WRITE_BACK = identity.write_back_id(DECISION, "sql", "support-faq", "q-42", "fields")
+NAMES = {
+    "decision": (DECISION, "2db5e195-7c20-5921-a18b-3fb01b4360d4"),
+    "write-back": (WRITE_BACK, "0084547c-eb16-594e-9ffb-e9bcf63a04b8"),
+    "review item's event": (
+        identity.review_item_event_id(ITEM, 1, b"\x01" * 32),
+        "770d4ac9-6655-530d-b09b-1351590f55d6",
+    ),
+    "write-back's event": (
+        identity.write_back_event_id(WRITE_BACK, 1),
+        "d2f7489a-f0b9-578a-8011-64f7423aefbd",
+    ),
+    "dead letter": (
+        identity.dead_letter_event_id("intake", "placet.model-outputs", 3, 17),
+        "61b916d1-7ff4-57f3-8962-26656e11b3ca",
+    ),
+    "outcome": (
+        identity.outcome_event_id(ITEM, 1, "COMPLETED", "cause"),
+        "99736fa2-7440-5013-8d9c-bd8f3223a42d",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_every_name_is_the_same_for_ever(what: str):
+    made, promised = NAMES[what]
+    assert made == promised
+
+
 def test_parts_are_not_just_joined():
     assert identity.item_id("a", "b/c") != identity.item_id("a/b", "c")
     assert identity.item_id('a"', "b") != identity.item_id("a", '"b')
