@@ -77,24 +77,26 @@ def test_a_row_that_commits_late_is_not_skipped(dsn):
         late.execute("BEGIN")
         outbox.insert(late, "public.outbox", [row(1)])  # draws the lower seq, commits last
         outbox.insert(connection, "public.outbox", [row(2)])
-        relay(dsn, broker).drain_once(connection)
+        one = relay(dsn, broker)  # one and the same, so that what it remembers would show
+        one.drain_once(connection)
         late.execute("COMMIT")
-        relay(dsn, broker).drain_once(connection)
+        one.drain_once(connection)
     assert sent(broker) == [b"2", b"1"]
 
 
 def test_a_held_row_leaves_when_its_hold_ends_and_no_earlier(dsn):
     broker = MemoryBroker()
     stop = threading.Event()
-    thread = threading.Thread(target=relay(dsn, broker).run, args=(stop,))
-    with connect(dsn, "test") as connection:
-        until = datetime.now(UTC) + timedelta(seconds=0.7)
-        outbox.insert(connection, "public.outbox", [row(1, until)])
-        thread.start()
-        while not sent(broker):
-            assert datetime.now(UTC) < until + timedelta(seconds=5)
-        assert datetime.now(UTC) >= until
-    stop.set()
+    thread = threading.Thread(target=relay(dsn, broker).run, args=(stop,), daemon=True)
+    try:
+        with connect(dsn, "test") as connection:
+            until = datetime.now(UTC) + timedelta(seconds=0.7)
+            outbox.insert(connection, "public.outbox", [row(1, until)])
+            thread.start()
+            _until(lambda: sent(broker))
+            assert datetime.now(UTC) >= until
+    finally:
+        stop.set()
     thread.join(5)
     assert not thread.is_alive()
 
@@ -103,7 +105,8 @@ def test_two_relays_send_each_row_once_and_the_second_takes_over(dsn):
     broker = MemoryBroker()
     first, second = threading.Event(), threading.Event()
     threads = [
-        threading.Thread(target=relay(dsn, broker).run, args=(stop,)) for stop in (first, second)
+        threading.Thread(target=relay(dsn, broker).run, args=(stop,), daemon=True)
+        for stop in (first, second)
     ]
     for thread in threads:
         thread.start()

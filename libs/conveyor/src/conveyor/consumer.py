@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -32,6 +33,18 @@ Place = tuple[str, int]
 FindOffsets = Callable[[Sequence[Place]], Mapping[Place, int]]
 """Say where to go on for partitions whose offsets live elsewhere than in Kafka."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """The broker answers once it has `at_least` bytes, or after `wait_ms` with what there is."""
+
+    at_least: int
+    wait_ms: int
+
+
+AT_ONCE: Final = Fetch(at_least=1, wait_ms=500)
+"""As soon as there is anything. `wait_ms` is also how often it asks while nothing comes."""
+
 _SESSION_TIMEOUT_MS: Final = 6_000
 _COMMIT_EVERY: Final = 0.2  # seconds: a commit per batch costs the broker as much as the batch
 _POLL: Final = 0.5
@@ -52,11 +65,13 @@ class Consumer:
         parking: Parking,
         batch: int = 500,
         linger: float = 0.0,
+        fetch: Fetch = AT_ONCE,
         on_assign: FindOffsets | None = None,
     ) -> None:
         """Take the wiring. Nothing is read before `run`.
 
         `linger`: seconds to wait for more after a first record, where throughput is worth latency.
+        `fetch`: the same for the broker, to whom each answer costs more than what is in it.
         """
         self._group = group
         self._topics = list(topics)
@@ -80,8 +95,8 @@ class Consumer:
                 "session.timeout.ms": _SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": 1_500,
                 "max.poll.interval.ms": 300_000,
-                "fetch.min.bytes": 1,
-                "fetch.wait.max.ms": 500,
+                "fetch.min.bytes": fetch.at_least,
+                "fetch.wait.max.ms": fetch.wait_ms,
                 "fetch.message.max.bytes": 9_000_000,
                 "log_level": 3,
             }

@@ -27,9 +27,11 @@ log = structlog.get_logger()
 _BATCH: Final = 2_000
 _POLL: Final = 1.0
 # Above this rate, small batches cost Kafka and PostgreSQL more than the rows in them: then each
-# drain waits a little for more (measured: docs/adr/0006). Below it, latency counts.
-_BUSY: Final = 100.0  # rows per second
-_WINDOW: Final = 0.02  # seconds
+# drain waits a little for more (measured: docs/adr/0008). Below it, latency counts; and a few rows
+# that happen to be close together are no crowd.
+_BUSY: Final = 300.0  # rows per second
+_CROWD: Final = 8  # rows in one drain
+_WINDOW: Final = 0.05  # seconds
 _LONGEST_PAUSE: Final = 10.0
 
 _CLAIM: LiteralString = """
@@ -50,6 +52,11 @@ _LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 def wake(connection: psycopg.Connection[Any], channel: str) -> None:
     """Hint that there are new rows. Call it after the commit, never inside the transaction."""
     connection.execute("SELECT pg_notify(%s, '')", (channel,))
+
+
+def crowded(sent: int, seconds: float) -> bool:
+    """Tell whether a drain that sent so many rows, in so long, had better wait for more."""
+    return _CROWD <= sent < _BATCH and sent > _BUSY * seconds
 
 
 class Relay:
@@ -100,7 +107,7 @@ class Relay:
         while not stop.is_set():
             while (sent := self.drain_once(connection)) and not stop.is_set():
                 now = time.monotonic()
-                if _BATCH > sent > _BUSY * (now - began):
+                if crowded(sent, now - began):
                     stop.wait(_WINDOW)
                 began = now
             self._wait(connection)
