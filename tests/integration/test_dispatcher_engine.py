@@ -10,14 +10,19 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from tests.support.decisions import Desk
+from tests.support.decisions import DIGESTER, INSTANCE, Desk
 from tests.support.dispatching import Lab, dispatching
+from tests.support.faq import config
 from tests.support.proxy import Loss, Proxy
 
 from contract.codec import encode
 from contract.events import Action, ReviewDecision, Signature
 from contract.reasons import Reason
 from contract.statement import Step
+from conveyor.errors import UnavailableError
+from dispatcher.consume import Intake
+from dispatcher.ledger import Ledger
+from dispatcher.writeback import Retries
 
 
 @pytest.fixture
@@ -95,6 +100,39 @@ def test_a_crash_after_the_targets_commit_is_found_by_its_key(
     assert json.loads(before) == {"answer": '""'}
 
 
+def test_a_crash_while_the_outcome_is_told_leaves_neither(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.accept(lab.desk.approve("a", '"new"', '""'))
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dispatcher.ledger.Ledger.tell", crash)
+        with pytest.raises(KeyboardInterrupt):
+            lab.engine.step()
+    assert (lab.state("a"), lab.told("a")) == ("WAITING", [])
+    lab.steps()
+    assert (lab.state("a"), lab.told("a")) == ("APPLIED", ["APPLIED"])
+    assert lab.faq.effects() == [("a", "new")]
+
+
+def test_while_the_ledger_is_away_nothing_counts_as_handled(lab: Lab) -> None:
+    nowhere = Ledger("host=127.0.0.1 port=1", system="sql", instance=INSTANCE, digester=DIGESTER)
+    away = Intake(
+        config=config(),
+        ledger=nowhere,
+        verify=lab.desk.verifier.verify,
+        digester=DIGESTER,
+        wake=lambda: None,
+    )
+    first = lab.desk.approve("a", '"new"', '""')
+    for one in (first, take_back(lab.desk, first.decision_id)):
+        with pytest.raises(UnavailableError):
+            away.handle([lab.desk.record(one)])
+
+
 @pytest.mark.parametrize("loss", ["answer", "request"])
 def test_a_lost_commit_is_probed_and_never_repeated(proxied: tuple[Lab, Proxy], loss: Loss) -> None:
     lab, proxy = proxied
@@ -167,6 +205,76 @@ def test_an_outage_spends_the_retries_of_no_more_than_it_met(proxied: tuple[Lab,
     proxy.down = False
     lab.run_until(lambda: lab.state("b") == lab.state("a") == "APPLIED")
     assert lab.told("b") == ["APPLIED"]
+
+
+LONG = Retries(schedule=(60.0, 300.0, 900.0))
+"""Nothing of it comes round within a test."""
+
+
+def test_what_waited_for_the_target_is_due_at_once_and_in_order_when_it_is_back(
+    proxied: tuple[Lab, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, proxy = proxied
+    monkeypatch.setattr(lab.engine, "_retries", LONG)
+    proxy.cut()
+    for one in "cab":
+        lab.accept(lab.desk.approve(one, '"new"', '""'))
+    lab.run_until(lambda: {row[2] for row in lab.states()} == {"RETRYING"})
+    proxy.down = False
+    lab.run_until(lambda: {row[2] for row in lab.states()} == {"APPLIED"}, seconds=20)
+    assert [one for one, _ in lab.faq.effects()] == ["c", "a", "b"]
+
+
+def test_outages_spend_no_retries_however_many_there_are(
+    proxied: tuple[Lab, Proxy],
+) -> None:
+    lab, proxy = proxied
+    lab.accept(lab.desk.approve("a", '"new"', '""'))
+    for outage in range(1, 7):
+        proxy.cut()
+        lab.until(lambda: lab.engine.step() > 0)
+        [(attempts, excused, state)] = lab.faq.run(
+            "SELECT attempts, excused, state FROM dispatch.write_back"
+        )
+        assert (attempts, excused, state) == (outage, outage, "RETRYING")
+        proxy.down = False
+    lab.run_until(lambda: lab.state("a") == "APPLIED")
+    assert lab.events()[-1].attempts == 7
+    assert lab.faq.effects() == [("a", "new")]
+
+
+def test_a_locked_record_keeps_its_schedule_over_an_outage_of_others(
+    proxied: tuple[Lab, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, proxy = proxied
+    monkeypatch.setattr(lab.engine, "_retries", LONG)
+    lab.accept(lab.desk.approve("a", '"new"', '""'))
+    with psycopg.connect(lab.faq.owner) as other:
+        other.execute("SELECT * FROM faq_answer WHERE id = 'a' FOR UPDATE")
+        lab.engine.step()
+    assert lab.states() == [("a", 1, "RETRYING", "RECORD_LOCKED")]
+    proxy.cut()
+    lab.accept(lab.desk.approve("b", '"new"', '""'))
+    lab.run_until(lambda: lab.state("b") == "RETRYING")
+    proxy.down = False
+    lab.run_until(lambda: lab.state("b") == "APPLIED", seconds=20)
+    assert lab.states()[0] == ("a", 1, "RETRYING", "RECORD_LOCKED")
+    assert lab.told("a") == ["RETRYING"]
+
+
+def test_a_dispatcher_that_starts_again_waits_for_no_schedule(
+    proxied: tuple[Lab, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, proxy = proxied
+    monkeypatch.setattr(lab.engine, "_retries", LONG)
+    proxy.cut()
+    lab.accept(lab.desk.approve("a", '"new"', '""'))
+    lab.engine.step()
+    assert lab.state("a") == "RETRYING"
+    proxy.down = False
+    successor = Lab(faq=lab.faq, dsn=lab.dsn, dispatch_dsn=lab.dispatch_dsn, desk=lab.desk)
+    successor.run_until(lambda: lab.state("a") == "APPLIED")
+    successor.close()
 
 
 # What is refused, in conflict, or stuck

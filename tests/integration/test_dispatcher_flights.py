@@ -4,12 +4,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from tests.support.flying import Flying, Site, flying
 
 from conveyor.errors import UnavailableError
+from dispatcher import ledger_intents
+from dispatcher.ledger import Ledger
+from dispatcher.targets.target import Repair
 from dispatcher.writeback import Applied, Code, Refused, Retries, Unavailable, Unknown
 
 FIVE = ("a", "b", "c", "d", "e")
@@ -48,6 +53,52 @@ def test_nothing_is_sent_before_its_intent_is_durable(lab: Flying) -> None:
     assert digest == 32
     lab.site.gate.set()
     lab.drive(done(lab))
+
+
+def test_no_request_leaves_while_its_intent_is_being_committed(
+    lab: Flying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The COMMIT is held up for half a second: time enough to be seen for a request too early."""
+    intended: list[ledger_intents.Intent] = []
+    transaction, intend = Ledger.transaction, ledger_intents.intend
+
+    def intending(*arguments: Any) -> None:
+        intend(*arguments)
+        intended.extend(arguments[2])
+
+    @contextmanager
+    def slow(ledger: Ledger) -> Iterator[Any]:
+        with transaction(ledger) as one:
+            yield one
+            if intended:
+                until = time.monotonic() + 0.5
+                while time.monotonic() < until:
+                    assert lab.site.sent == []
+                    time.sleep(0.01)
+                intended.clear()
+
+    monkeypatch.setattr("dispatcher.flights.intend", intending)
+    monkeypatch.setattr(Ledger, "transaction", slow)
+    lab.accept(lab.approve("a", '"new"', '"old"'))
+    lab.drive(done(lab))
+    assert len(lab.site.sent) == 1
+
+
+def test_what_a_crash_interrupted_is_probed_after_it_settled(postgres: str) -> None:
+    with flying(postgres, *FIVE, site=Site(settle=60)) as lab:
+        lab.site.gate.clear()
+        lab.accept(lab.approve("a", '"new"', '"old"'))
+        lab.drive(lambda: lab.site.sent != [])
+        lab.restart()
+        lab.recover()
+        assert lab.engine.step() == 0
+        assert lab.told_of("a") == ["SENDING", "UNKNOWN"]
+        [(due,)] = lab.faq.run(
+            "SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::int "
+            "FROM dispatch.write_back"
+        )
+        assert 30 < due <= 60
+        assert lab.site.probed == []
 
 
 CRASHES: dict[str, Callable[[Flying, pytest.MonkeyPatch], None]] = {
@@ -159,9 +210,13 @@ def test_two_workers_that_both_think_they_lead_send_once(lab: Flying) -> None:
         alone=False,
     )  # fmt: skip
     lab.accept(*(lab.approve(one, '"new"', '"old"') for one in FIVE))
-    while not lab.all_are("APPLIED"):
+
+    def both_worked() -> bool:
         lab.engine.step()
         rival.engine.step()
+        return lab.all_are("APPLIED")
+
+    lab.until(both_worked)
     assert sorted(lab.site.sent) == sorted(set(lab.site.sent))
     assert len(lab.site.effects) == 5
     rival.close()
@@ -265,6 +320,74 @@ def test_an_outage_stops_attempts_until_the_target_answers(lab: Flying) -> None:
     lab.site.away = None
     lab.run_until(done(lab))
     assert lab.told_of("b") == ["SENDING", "APPLIED"]
+
+
+LONG = Retries(schedule=(60.0, 300.0, 900.0), settle=0.2)
+AWAY = Unavailable(code=Code.TARGET_AWAY, detail="away", whole_target=True)
+
+
+def test_an_outage_longer_than_the_retries_leaves_nobody_stuck(postgres: str) -> None:
+    with flying(postgres, *FIVE, retries=LONG) as lab:
+        lab.site.away = AWAY
+        lab.accept(*(lab.approve(one, '"new"', '"old"') for one in FIVE))
+        lab.run_until(lambda: lab.all_are("RETRYING", "WAITING"))
+        lab.run_until(lambda: not lab.engine.target_answers)
+        lab.site.away = None
+        lab.run_until(done(lab), seconds=20)
+        assert sorted(one for one, _, _ in lab.site.effects) == sorted(FIVE)
+
+
+def test_a_target_that_refuses_every_write_spends_nobodys_retries(postgres: str) -> None:
+    """It reads well (maintenance), so it seems to be back each time it is asked."""
+    with flying(postgres, *FIVE) as lab:
+        lab.site.closed = AWAY
+        lab.accept(*(lab.approve(one, '"new"', '"old"') for one in FIVE))
+        lab.drive(lambda: len(lab.site.sent) >= 8, seconds=40)
+        assert lab.all_are("RETRYING", "SENDING")
+        sent = lab.site.sent_at[5:]  # the first five met it together
+        pauses = [later - one for one, later in pairwise(sent)]
+        assert min(pauses) > 0.9  # one at a time, more and more rarely
+        lab.site.closed = None
+        lab.drive(done(lab), seconds=40)
+        assert len(lab.site.effects) == 5
+        assert len(lab.site.sent) < 8 + 5 + 2
+
+
+def test_a_record_that_is_ill_is_not_an_outage_and_holds_up_no_other(postgres: str) -> None:
+    with flying(postgres, *FIVE) as lab:
+        lab.site.sick = {"a"}
+        lab.accept(lab.approve("a", '"new"', '"old"'))
+        for ordinal in range(1, 8):
+            was = '"old"' if ordinal == 1 else f'"{ordinal - 1}"'
+            lab.accept(*(lab.approve(one, f'"{ordinal}"', was, ordinal) for one in FIVE[1:]))
+        lab.drive(lambda: lab.state("a") == "STUCK" and lab.all_are("APPLIED", "STUCK"), seconds=60)
+        assert [one for one in lab.events() if one.target.identifier == "a"][-1].reason_code == (
+            "RETRIES_SPENT"
+        )
+
+
+def test_resume_lets_go_what_waited_for_the_target_but_not_before_retry_after(
+    postgres: str,
+) -> None:
+    with flying(postgres, *FIVE, retries=LONG) as lab:
+        lab.site.away = AWAY
+        lab.accept(lab.approve("a", '"new"', '"old"'))
+        lab.drive(lambda: lab.state("a") == "RETRYING")
+        lab.site.away = Unavailable(
+            code=Code.TARGET_BUSY, detail="", retry_after=4.0, whole_target=True
+        )
+        asked = time.monotonic()
+        lab.restart()
+        lab.accept(lab.approve("b", '"new"', '"old"'))
+        lab.drive(lambda: lab.state("b") == "RETRYING")
+        lab.site.away = None
+        lab.restart()  # which forgets the circuit, as a process that starts again does
+        lab.engine.pause(True)
+        lab.engine.pause(False)
+        lab.drive(lambda: lab.state("a") == "APPLIED")
+        assert lab.state("b") == "RETRYING"
+        lab.drive(done(lab))
+        assert time.monotonic() - asked >= 4.0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -539,6 +662,24 @@ def test_an_answer_that_differs_is_never_called_written(lab: Flying) -> None:
     assert lab.step_states("a")["comment"] == "WAITING"
 
 
+@pytest.mark.parametrize("action", ["adopt", "resend"])
+def test_an_overwritten_edit_is_told_with_what_was_there_and_never_written_over(
+    lab: Flying, action: str
+) -> None:
+    lab.site.answers = [
+        Applied(before={}, after={"summary": '"new"'}, version="2", overwrote={"summary": '"own"'})
+    ]
+    lab.accept(lab.approve("a", '"new"', '"old"'))
+    lab.drive(lambda: lab.state("a") == "STUCK")
+    event = lab.events()[-1]
+    assert (event.reason_code, event.conflicting) == ("OVERWROTE_EDIT", ["summary"])
+    assert event.overwrote == {"summary": '"own"'}
+    lab.site.keys[lab.key("a")] = {"summary": '"old"'}  # its effect is there
+    lab.operate(lab.control("UNSTUCK", lab.key("a"), action=action, target=lab.config.name))
+    lab.drive(lambda: lab.state("a") == "APPLIED")
+    assert len(lab.site.sent) == 1
+
+
 def test_an_unknown_answer_is_not_sent_again_by_itself(lab: Flying) -> None:
     lab.site.answers = [Unknown(code=Code.TIMEOUT, detail="no answer")]
     lab.accept(lab.approve("a", '"new"', '"old"'))
@@ -546,3 +687,30 @@ def test_an_unknown_answer_is_not_sent_again_by_itself(lab: Flying) -> None:
     for _ in range(10):
         lab.engine.step()
     assert len(lab.site.sent) == 1
+
+
+# Repairs
+
+
+def test_a_second_copy_that_was_removed_is_told_of_once_its_write_back_is_closed(
+    lab: Flying,
+) -> None:
+    lab.site.gate.clear()
+    lab.accept(lab.approve("a", '"new"', '"old"'))
+    lab.drive(lambda: lab.site.sent != [])
+    lab.site.found = [
+        Repair(write_back_id=lab.key("a"), detail="comment 7 was deleted, 5 stays"),
+        Repair(write_back_id="00000000-0000-0000-0000-000000000000", detail="somebody else's"),
+    ]
+    lab.engine.step()
+    assert lab.told_of("a") == ["SENDING"], "whoever works on it goes by its transition"
+    lab.site.gate.set()
+    lab.drive(lambda: len(lab.told_of("a")) == 3)
+    assert lab.told_of("a") == ["SENDING", "APPLIED", "APPLIED"]
+    last = lab.events()[-1]
+    assert (last.reason_code, last.reason) == (
+        Code.DUPLICATE_REMOVED,
+        "comment 7 was deleted, 5 stays",
+    )
+    lab.engine.step()
+    assert len(lab.told_of("a")) == 3, "told once"

@@ -4,6 +4,7 @@ Effects are counted in the stand-in's own log.
 """
 
 import json
+import re
 import socket
 import threading
 import time
@@ -379,6 +380,23 @@ def test_whatever_becomes_of_the_comment_there_is_one(
     target.close()
 
 
+@pytest.mark.parametrize(
+    ("fault", "first"),
+    [("drop", Applied), ("cut", Applied), ("500", Unknown), ("502", Unknown)],
+)
+@pytest.mark.parametrize("step", ["fields", "comment"])
+def test_an_answer_that_was_lost_is_looked_for_and_nothing_is_sent_twice(
+    sandbox: Sandbox, target: JiraTarget, fault: str, first: type[Outcome], step: str
+) -> None:
+    one, method, path = (
+        (summary(), "PUT", ISSUE) if step == "fields" else (note("SUP-1"), "POST", COMMENT)
+    )
+    sandbox.break_next(fault, method=method, path=path)
+    assert isinstance(target.apply(one), first)
+    requests = [one for one in sandbox.requests() if one["method"] == method]
+    assert sum(bool(re.search(path, one["path"])) for one in requests) == 1
+
+
 READ_FAULTS = [
     ReadFault("drop", {}, Code.TARGET_AWAY, True),
     ReadFault("cut", {}, Code.TARGET_AWAY, True),
@@ -497,7 +515,7 @@ def test_a_late_edit_over_somebody_elses_is_found_and_named(
     until(lambda: edits(sandbox, one) == 2)
     found = target.probe(one)
     assert isinstance(found, AlreadyApplied)
-    assert found.differs == ("summary",)
+    assert (found.differs, found.overwrote) == ((), {"summary": '"Theirs"'})
     target.close()
 
 
@@ -634,10 +652,11 @@ def test_an_edit_between_reading_and_writing_is_found_and_named(
     sandbox.post("edit", record="SUP-1", fields={"Summary": "Theirs"})
     written = target.send(prepared)
     assert isinstance(written, Applied)
-    assert written.differs == ("summary",)
+    assert (written.differs, written.overwrote) == ((), {"summary": '"Theirs"'})
     again = target.apply(one)
     assert isinstance(again, AlreadyApplied)
-    assert again.differs == ("summary",)
+    assert (again.differs, again.overwrote) == ((), {"summary": '"Theirs"'})
+    assert field(target, "summary") == "Ours"  # and it is not written back by itself
 
 
 def test_an_edit_after_ours_is_theirs_and_no_difference(

@@ -2,10 +2,13 @@
 
 import json
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -96,9 +99,13 @@ def house(postgres: str, kafka: str, tmp_path: Path) -> Iterator[House]:
     producer.close()
 
 
-def approvals(house: House, count: int, ordinal: int = 1) -> list[ReviewDecision]:
+def approvals(
+    house: House, count: int, ordinal: int = 1, *, hold: float = 0.0
+) -> list[ReviewDecision]:
     old = '""' if ordinal == 1 else f'"v{ordinal - 1}"'
-    return [house.desk.approve(f"q{i}", f'"v{ordinal}"', old, ordinal) for i in range(count)]
+    return [
+        house.desk.approve(f"q{i}", f'"v{ordinal}"', old, ordinal, hold=hold) for i in range(count)
+    ]
 
 
 def test_decisions_become_effects_and_events_and_a_replay_becomes_nothing(house: House) -> None:
@@ -192,7 +199,7 @@ def test_killed_again_and_again_it_writes_each_decision_once(house: House) -> No
 def test_a_second_dispatcher_stands_by_and_takes_over(house: House) -> None:
     first = house.place.start()
     first.until(lambda: "dispatcher_leads" in first.events())
-    second = house.place.start(PLACET_TARGETS=_other_port(house.place))
+    second = house.place.start(PLACET_PORT=str(free_port()))
     second.until(lambda: second.get("/healthz")[0] == 200)
     house.publish(*approvals(house, 100))
     first.until(lambda: house.states() == {"APPLIED": 100})
@@ -203,15 +210,6 @@ def test_a_second_dispatcher_stands_by_and_takes_over(house: House) -> None:
     second.until(lambda: house.states() == {"APPLIED": 200})
     assert len(house.faq.effects()) == 200
     assert second.stop() == 0
-
-
-def _other_port(place: Place) -> str:
-    """Two replicas on one machine need two addresses for their snapshots."""
-    text = (place.folder / "targets.toml").read_text()
-    port = place.snapshots.split(":")[2].split("/")[0]
-    other = place.folder / "targets-2.toml"
-    other.write_text(text.replace(port, str(free_port())))
-    return str(other)
 
 
 def test_it_starts_while_the_target_is_away_and_goes_on_when_it_comes(house: House) -> None:
@@ -225,6 +223,88 @@ def test_it_starts_while_the_target_is_away_and_goes_on_when_it_comes(house: Hou
     proxy.down = False
     process.until(lambda: house.states() == {"APPLIED": 3})
     assert len(house.faq.effects()) == 3
+    assert process.stop() == 0
+    proxy.close()
+
+
+def hang_on_a_locked_table(house: House, _: Proxy) -> AbstractContextManager[object]:
+    return locked(house, "LOCK TABLE faq_answer IN ACCESS EXCLUSIVE MODE")
+
+
+def hang_on_locked_rows(house: House, _: Proxy) -> AbstractContextManager[object]:
+    return locked(house, "SELECT 1 FROM faq_answer FOR UPDATE")
+
+
+@contextmanager
+def locked(house: House, statement: LiteralString) -> Iterator[None]:
+    with psycopg.connect(house.faq.owner) as blocker:
+        blocker.execute(statement)
+        yield
+
+
+@contextmanager
+def hang_in_a_trigger(house: House, _: Proxy) -> Iterator[None]:
+    house.faq.run(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(60); RETURN new; END $$;"
+        "CREATE TRIGGER dawdle BEFORE UPDATE ON faq_answer FOR EACH ROW EXECUTE FUNCTION dawdle()"
+    )
+    yield
+    house.faq.run("DROP TRIGGER dawdle ON faq_answer")
+
+
+@contextmanager
+def hang_in_a_black_hole(_: House, proxy: Proxy) -> Iterator[None]:
+    proxy.frozen = True
+    yield
+    proxy.frozen = False
+
+
+HANGS = (hang_on_a_locked_table, hang_on_locked_rows, hang_in_a_trigger, hang_in_a_black_hole)
+
+
+@pytest.mark.parametrize("hang", HANGS)
+def test_a_stop_while_the_target_hangs_ends_in_ten_seconds_and_leaves_the_batch_due(
+    house: House, hang: Callable[[House, Proxy], AbstractContextManager[object]]
+) -> None:
+    proxy = Proxy(house.faq.writer)
+    (house.place.folder / "dsn").write_text(proxy.dsn)
+    process = house.place.start()
+    process.until(lambda: process.get("/readyz")[0] == 200)
+    house.publish(*approvals(house, 59, hold=600))
+    process.until(lambda: house.states() == {"WAITING": 59})
+    with hang(house, proxy):
+        house.faq.run("UPDATE dispatch.write_back SET next_attempt_at = now()")
+        house.publish(house.desk.approve("q59", '"v1"', '""'))  # wakes it up: one batch of them all
+        process.until(lambda: waits_for_its_target(house))
+        began = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - began < 10
+        assert house.states() == {"WAITING": 60}
+        assert "handed_over" in process.events()
+        assert house.faq.effects() == []
+    again = house.place.start()
+    again.until(lambda: house.states() == {"APPLIED": 60})
+    assert len(house.faq.effects()) == 60
+    assert again.stop() == 0
+    proxy.close()
+
+
+def waits_for_its_target(house: House) -> bool:
+    """Whether a batch is under way: the ledger's transaction is open meanwhile, and idle."""
+    idle = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s "
+        "AND state = 'idle in transaction' AND state_change < now() - interval '0.5 s'"
+    )
+    return house.faq.run(idle, f"placet dispatcher {house.place.instance}") == [(1,)]
+
+
+def test_a_stop_while_it_starts_on_a_target_that_hangs_ends_in_ten_seconds(house: House) -> None:
+    proxy = Proxy(house.faq.writer)
+    proxy.frozen = True
+    (house.place.folder / "dsn").write_text(proxy.dsn)
+    process = house.place.start()
+    process.until(lambda: proxy.accepted > 0)
     assert process.stop() == 0
     proxy.close()
 

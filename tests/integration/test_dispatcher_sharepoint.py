@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -449,6 +449,18 @@ def test_whatever_happens_to_the_write_there_is_one_effect_in_the_end(
     assert title(target) == "New"
 
 
+@pytest.mark.parametrize(
+    ("fault", "first"),
+    [("drop", Applied), ("cut", Applied), ("500", Unknown), ("502", Unknown)],
+)
+def test_an_answer_that_was_lost_is_looked_for_and_nothing_is_sent_twice(
+    sandbox: Sandbox, target: SharePointTarget, fault: str, first: type[Outcome]
+) -> None:
+    sandbox.break_next(fault, **WRITE)
+    assert isinstance(target.apply(retitle()), first)
+    assert len(sent(sandbox, "MERGE")) == 1
+
+
 def test_a_400_nobody_foresaw_is_refused_and_never_tried_again(
     sandbox: Sandbox, target: SharePointTarget
 ) -> None:
@@ -571,6 +583,52 @@ def test_a_read_that_hangs_is_given_up_in_time(sandbox: Sandbox, tmp_path: Path)
     assert isinstance(outcome, Unavailable)
     assert outcome.code is Code.TIMEOUT
     target.close()
+
+
+@pytest.mark.parametrize("what", ["head", "body"])
+@pytest.mark.parametrize("which", ["token", "site"])
+def test_a_server_that_drips_is_given_up_in_time(
+    sandbox: Sandbox, tmp_path: Path, what: str, which: str
+) -> None:
+    """Every byte in time, and never an end."""
+    with dripping(what) as url:
+        base = sandbox.url if which == "token" else url
+        secret = articles.write_secret(tmp_path, url if which == "token" else sandbox.url)
+        target = SharePointTarget(articles.config(base), secret, limit=0.7)
+        started = time.monotonic()
+        outcome = target.read("2")
+        assert time.monotonic() - started < 10
+        assert isinstance(outcome, Unavailable)
+        assert outcome.code in {Code.TIMEOUT, Code.TARGET_AWAY}
+        assert isinstance(target.apply(retitle()), Unavailable)
+        target.close()
+
+
+@contextmanager
+def dripping(what: str) -> Iterator[str]:
+    """A server that begins every answer and does not end it; its URL."""
+    stop = threading.Event()
+    start = b"HTTP/1.1 200 OK\r\n"
+    if what == "body":
+        start += b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.sendall(start)
+            while not stop.wait(0.05):
+                connection.sendall(b"x-more: y\r\n" if what == "head" else b" ")
+
+    def serve(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        stop.set()
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_one_404_is_not_believed(sandbox: Sandbox, target: SharePointTarget) -> None:

@@ -182,6 +182,24 @@ def test_a_trigger_that_drops_the_update_is_refused_and_leaves_no_key(
     assert made.run("SELECT identifier FROM placet_write_back") == [("q2",)]
 
 
+def test_a_record_that_our_own_write_moved_is_not_written_over(
+    made: Faq, target: SqlTarget
+) -> None:
+    """Locks keep others out, not a trigger that our first write sets off: the version does."""
+    made.run(
+        "CREATE FUNCTION cascade() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+        "$$ BEGIN IF new.id = 'q1' THEN UPDATE faq_answer SET answer = 'theirs', "
+        "version = version + 1 WHERE id = 'q2'; END IF; RETURN NULL; END $$;"
+        "CREATE TRIGGER cascade AFTER UPDATE ON faq_answer FOR EACH ROW EXECUTE FUNCTION cascade()"
+    )
+    both = [change("q1", answer=("new", "")), change("q2", answer=("new", ""), question=("q", ""))]
+    written, refused = target.apply_batch(both)
+    assert isinstance(written, Applied)
+    assert isinstance(refused, Refused)
+    assert made.answer("q2") == ("theirs", 2)
+    assert made.run("SELECT identifier FROM placet_write_back") == [("q1",)]
+
+
 def test_a_locked_record_waits_and_the_others_do_not(made: Faq, target: SqlTarget) -> None:
     with psycopg.connect(made.owner) as other:
         other.execute("SELECT * FROM faq_answer WHERE id = 'q1' FOR UPDATE")
@@ -324,3 +342,47 @@ def test_a_server_that_hangs_is_cut_off(made: Faq) -> None:
     assert isinstance(outcome, Unavailable)
     assert outcome.code is Code.TARGET_AWAY
     slow.close()
+
+
+# Bad input and a target that is not as it was: each has a name, and nothing is written
+
+
+def test_a_deleted_record_is_refused_and_leaves_no_key(made: Faq, target: SqlTarget) -> None:
+    assert isinstance(target.read("q1"), Snapshot)
+    made.run("DELETE FROM faq_answer WHERE id = 'q1'")
+    for outcome in (target.apply(change("q1", answer=("new", ""))), target.read("q1")):
+        assert isinstance(outcome, Refused)
+        assert outcome.code is Code.RECORD_NOT_FOUND
+    assert made.run("SELECT count(*) FROM placet_write_back") == [(0,)]
+
+
+def test_a_right_that_was_taken_away_is_named_and_waited_for(made: Faq, target: SqlTarget) -> None:
+    target.inspect()
+    made.run(f'REVOKE UPDATE ON faq_answer FROM "{made.role}"')
+    denied = target.apply(change("q1", answer=("new", "")))
+    assert isinstance(denied, Unavailable)
+    assert denied.code is Code.PERMISSION_DENIED
+    assert made.effects() == []
+    made.run(f'GRANT UPDATE ON faq_answer TO "{made.role}"')
+    assert isinstance(target.apply(change("q1", answer=("new", ""))), Applied)
+
+
+def test_a_login_that_ended_is_named_and_waited_for(made: Faq, target: SqlTarget) -> None:
+    target.inspect()
+    made.run(f'ALTER ROLE "{made.role}" NOLOGIN')
+    made.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", made.role)
+    for outcome in (target.apply(change("q1", answer=("new", ""))), target.read("q1")):
+        assert isinstance(outcome, Unavailable)
+        assert (outcome.code, outcome.whole_target) == (Code.LOGIN_REFUSED, True)
+    made.run(f'ALTER ROLE "{made.role}" LOGIN')
+    assert isinstance(target.apply(change("q1", answer=("new", ""))), Applied)
+
+
+@pytest.mark.parametrize("changes", [{"host": "no-such-host.invalid"}, {"sslmode": "require"}])
+def test_a_wrong_host_or_no_tls_is_the_targets_absence(made: Faq, changes: dict[str, str]) -> None:
+    away = SqlTarget(config(), psycopg.conninfo.make_conninfo(made.writer, **changes))
+    outcome = away.apply(change("q1", answer=("new", "")))
+    assert isinstance(outcome, Unavailable)
+    assert (outcome.code, outcome.whole_target) == (Code.TARGET_AWAY, True)
+    assert made.writer.split("password=")[1][:6] not in repr(outcome)
+    away.close()

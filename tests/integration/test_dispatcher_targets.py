@@ -235,7 +235,18 @@ def test_what_a_field_cannot_hold_exactly_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "identifier", ["nobody", "../a", "a'; DROP TABLE faq_answer;--", 'a"', "A", "a "]
+    "identifier",
+    [
+        "nobody",
+        "../a",
+        "a/../b",
+        "a'; DROP TABLE faq_answer;--",
+        'a"',
+        "A",
+        "a ",
+        "a\n",
+        "a\r\nX: y",
+    ],
 )
 def test_a_record_that_is_not_there_is_refused_and_never_created(
     bench: Bench, identifier: str
@@ -245,7 +256,8 @@ def test_a_record_that_is_not_there_is_refused_and_never_created(
     assert outcome.code in {Code.RECORD_NOT_FOUND, Code.BAD_IDENTIFIER}
     missing = bench.target.read(identifier)
     assert isinstance(missing, Refused)
-    assert missing.code is outcome.code
+    # Names in no canonical form are kept away from `apply` by the plan; SQL binds what it is given.
+    assert missing.code in {Code.RECORD_NOT_FOUND, Code.BAD_IDENTIFIER}
     assert bench.effects() == 0
 
 

@@ -177,6 +177,7 @@ hold = 0
             "PLACET_INSTALLATION_KEY_FILE": str(folder / "installation.key"),
             "PLACET_TARGETS": str(folder / "targets.toml"),
             "PLACET_TARGET": instance,
+            "PLACET_PORT": str(port),
             "PLACET_DECISION_PUBLIC_KEYS": str(folder / "keys"),
             "PLACET_SERVICE_TOKEN_FILE": str(folder / "token"),
         },

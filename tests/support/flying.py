@@ -30,7 +30,7 @@ from conveyor.record import Parked, Record
 from dispatcher.consume import Intake
 from dispatcher.ledger import Ledger
 from dispatcher.operate import Operators
-from dispatcher.targets.target import Promises, Snapshot
+from dispatcher.targets.target import Promises, Repair, Snapshot
 from dispatcher.work import Engine
 from dispatcher.writeback import (
     Absent,
@@ -79,8 +79,11 @@ class Site:
         self.sent_at: list[float] = []
         self.probed: list[str] = []
         self.away: Unavailable | None = None
+        self.sick: set[str] = set()  # records for which it says that it is away
+        self.closed: Unavailable | None = None  # reads well, and refuses every write
         self.lose: list[str] = []  # "request" or "answer", for the next ones sent
         self.answers: list[Outcome] = []  # instead of doing what is sent
+        self.found: list[Repair] = []  # what it says it has removed
         self.crash: set[str] = set()  # "prepare", "send", "sent", "probe"
         self.gate = threading.Event()
         self.gate.set()
@@ -94,6 +97,9 @@ class Site:
 
     def ready(self) -> Unavailable | None:
         return self.away
+
+    def interrupt(self) -> None:
+        """Do nothing: whoever waits is a thread that may be left behind."""
 
     def close(self) -> None:
         pass
@@ -115,6 +121,8 @@ class Site:
         self._crash("prepare")
         if self.away:
             return self.away
+        if write_back.target.identifier in self.sick:
+            return _AWAY
         with self._lock:
             done = self._done(write_back)
             if done is not None:
@@ -161,6 +169,8 @@ class Site:
         with self._lock:
             if self.answers:
                 return self.answers.pop(0)
+            if self.closed:
+                return self.closed
             loss = self.lose.pop(0) if self.lose else None
             if loss != "request":
                 self._effect(request)
@@ -183,6 +193,10 @@ class Site:
     def _after(request: Request) -> Images:
         write_back = request.write_back
         return write_back.fields if write_back.step == "fields" else {"comment": '"1"'}
+
+    def repairs(self) -> list[Repair]:
+        found, self.found = self.found, []
+        return found
 
     def apply(self, write_back: WriteBack) -> Outcome:
         raise NotImplementedError

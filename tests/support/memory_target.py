@@ -133,5 +133,8 @@ class MemoryTarget:
             raise BadValueError(Code.UNKNOWN_FIELD, "not a field")
         return self.columns[name]
 
+    def interrupt(self) -> None:
+        """Do nothing: whoever waits is a thread that may be left behind."""
+
     def close(self) -> None:
         pass

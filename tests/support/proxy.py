@@ -2,13 +2,15 @@
 
 `lose` says what happens to the next COMMIT: `"answer"` (the server does it, the client never
 hears), `"request"` (the server never hears), `"hold"` (the client is cut off, the server hears
-when `release` is called: a zombie).
+when `release` is called: a zombie). `frozen` is a network path that swallows everything:
+connections stay open, and nothing comes through until it is False again.
 """
 
 import contextlib
 import select
 import socket
 import threading
+import time
 from typing import Literal
 
 import psycopg
@@ -27,6 +29,8 @@ class Proxy:
         self.lose: Loss | None = None
         self.lost = 0
         self.down = False
+        self.frozen = False
+        self.accepted = 0
         self._released = threading.Event()
         self._open: list[socket.socket] = []
         self._closed = False
@@ -54,6 +58,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             if self.down:
                 client.close()
                 continue
@@ -69,6 +74,8 @@ class Proxy:
         ):  # ValueError: closed while selecting
             while True:
                 ready, _, _ = select.select([client, server], [], [])
+                while self.frozen and not self._closed:
+                    time.sleep(0.02)
                 for source in ready:
                     data = source.recv(65536)
                     if not data:

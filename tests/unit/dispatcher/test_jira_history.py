@@ -1,5 +1,6 @@
 """What the changelog proves: whose edit is ours, and which one we overwrote unseen."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ def test_an_edit_that_nobody_had_read_is_found(
     assert verdict.later == later
 
 
+def test_what_was_overwritten_is_what_our_edit_found() -> None:
+    def found(number: int, author: str, was: str, key: str | None = None) -> Entry:
+        one = entry(number, author, "a", key=key)
+        return replace(one, was={"a": was})
+
+    ours = found(5, ME, '"theirs"', KEY)
+    assert judged(READ, found(2, DANA, '"seen"'), ours).lost == {"a": '"theirs"'}
+    assert judged(READ, ours).lost == {}
+    late = found(7, ME, '"and theirs again"', KEY)
+    assert judged(READ, ours, found(6, DANA, '"ours"'), late).lost == {"a": '"and theirs again"'}
+    assert judged(READ, entry(2, DANA, "a"), OURS).lost == {}  # a history that does not say it
+
+
 def test_where_the_newest_hundred_hide_what_was_read_all_of_them_count() -> None:
     assert judged(entry(9, DANA, "a"), OURS, since="1").overwritten == {"a"}
 
@@ -81,10 +95,14 @@ def test_cloud_gives_the_newest_first_and_data_center_the_oldest() -> None:
 def test_metadata_authors_and_names_of_fields_are_read() -> None:
     fields = {"customfield_1": Field(id="customfield_1", name="Answer", kind=Kind.TEXT)}
     meta = {"type": "placet", "extraData": {"write_back_id": KEY}}
-    nameless = [{"field": "Answer"}]
+    nameless = [{"field": "Answer", "fromString": "old"}]
     [one] = entries(
         [history(1, 1, historyMetadata=meta, items=nameless, author=None)], fields, cloud=False
     )
     assert one == Entry(
-        id="1", author="None", write_back_id=KEY, fields=frozenset({"customfield_1"})
+        id="1",
+        author="None",
+        write_back_id=KEY,
+        fields=frozenset({"customfield_1"}),
+        was={"customfield_1": '"old"'},
     )

@@ -27,6 +27,7 @@ from dispatcher.writeback import (
 RETRIES = Retries(schedule=(60.0, 300.0, 900.0), settle=5.0)
 APPLIED = Applied(before={"a": "1"}, after={"a": "2"}, version="2")
 AWAY = Unavailable(code=Code.TARGET_AWAY, detail="away")
+OUTAGE = Unavailable(code=Code.TARGET_AWAY, detail="away", whole_target=True)
 LOST = Unknown(code=Code.COMMIT_ANSWER_LOST, detail="lost")
 OUTCOMES: tuple[Outcome, ...] = (
     APPLIED,
@@ -38,9 +39,23 @@ OUTCOMES: tuple[Outcome, ...] = (
 )
 
 
-def after(outcome: Outcome, state: State = State.WAITING, attempts: int = 1) -> Next:
+def after(
+    outcome: Outcome,
+    state: State = State.WAITING,
+    attempts: int = 1,
+    *,
+    excused: int = 0,
+    suspect: bool = False,
+) -> Next:
     return after_attempt(
-        state, outcome, attempts=attempts, retries=RETRIES, jitter=0.0, fields={"a": "2"}
+        state,
+        outcome,
+        attempts=attempts,
+        retries=RETRIES,
+        jitter=0.0,
+        fields={"a": "2"},
+        excused=excused,
+        suspect=suspect,
     )
 
 
@@ -86,6 +101,21 @@ def test_a_differing_read_back_is_stuck_and_never_applied() -> None:
     assert following.conflicting == ("a",)
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Applied(before={}, after={"a": "2"}, version="2", overwrote={"a": '"theirs"'}),
+        AlreadyApplied(version="2", overwrote={"a": '"theirs"'}),
+    ],
+)
+def test_an_overwritten_edit_is_for_a_person_and_not_lost(outcome: Outcome) -> None:
+    following = after(outcome)
+    assert (following.state, following.code) == (State.STUCK, Code.OVERWROTE_EDIT)
+    assert following.conflicting == ("a",)
+    assert following.overwrote == {"a": '"theirs"'}
+    assert following.delay is None
+
+
 @pytest.mark.parametrize(("attempts", "delay"), [(1, 60.0), (2, 300.0), (3, 900.0)])
 def test_retries_follow_the_schedule(attempts: int, delay: float) -> None:
     assert after(AWAY, attempts=attempts).delay == delay
@@ -94,6 +124,35 @@ def test_retries_follow_the_schedule(attempts: int, delay: float) -> None:
 def test_spent_retries_are_stuck() -> None:
     following = after(AWAY, attempts=4)
     assert (following.state, following.code) == (State.STUCK, Code.RETRIES_SPENT)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.RETRYING, State.SENDING, State.UNKNOWN])
+def test_an_outage_spends_no_retries_however_often_it_is_met(state: State) -> None:
+    for attempts in (1, 4, 40):
+        following = after(OUTAGE, state, attempts, excused=attempts - 1)
+        doubt = state is State.UNKNOWN
+        assert following.state is (State.UNKNOWN if doubt else State.RETRYING)
+        assert (following.held, following.delay) == (0.0, 60.0)
+
+
+def test_what_failed_for_itself_keeps_its_place_in_the_schedule_over_an_outage() -> None:
+    assert after(AWAY, attempts=12, excused=10).delay == 300.0
+    assert after(AWAY, attempts=12, excused=10).held is None
+    assert after(OUTAGE, attempts=13, excused=10).held == 0.0  # three failures were its own
+    assert after(AWAY, attempts=14, excused=10).state is State.STUCK
+    assert after(LOST, State.UNKNOWN, attempts=12, excused=10).delay == 300.0
+
+
+def test_an_outage_that_one_write_alone_meets_counts() -> None:
+    following = after(OUTAGE, attempts=2, excused=1, suspect=True)
+    assert (following.state, following.delay, following.held) == (State.RETRYING, 60.0, None)
+    spent = after(OUTAGE, attempts=5, excused=1, suspect=True)
+    assert (spent.state, spent.code) == (State.STUCK, Code.RETRIES_SPENT)
+
+
+def test_a_pause_that_the_target_asks_for_holds_in_an_outage() -> None:
+    busy = Unavailable(code=Code.TARGET_BUSY, detail="", retry_after=120.0, whole_target=True)
+    assert (after(busy).held, after(busy).delay) == (120.0, 120.0)
 
 
 def test_retry_after_is_honoured_and_never_shortens_the_schedule() -> None:

@@ -1,6 +1,6 @@
 """What the dispatcher tells: one `WriteBack` event per move of a write-back. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -42,6 +42,7 @@ def event_of(
     instance: str,
     conflicting: Sequence[str],
     digester: Digester,
+    overwrote: Mapping[str, str] | None = None,
 ) -> WriteBack:
     """Return the event of the move that brought the write-back to where `row` is.
 
@@ -66,10 +67,13 @@ def event_of(
         reason=row.reason,
         target_version=row.target_version,
         conflicting=list(conflicting),
+        overwrote=dict(overwrote or {}),
         target_ordinal=row.ordinal,
         content_digest=b"",
     )
     plain = msgspec.to_builtins(event, builtin_types=(datetime, bytes))
     for name in _NOT_DIGESTED:
         del plain[name]
+    if not event.overwrote:  # a field of a later schema: without it the digest is as it always was
+        del plain["overwrote"]
     return msgspec.structs.replace(event, content_digest=digester.of_value(plain))

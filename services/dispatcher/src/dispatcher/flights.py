@@ -22,10 +22,11 @@ from conveyor.errors import UnavailableError
 from dispatcher.hands import Hands
 from dispatcher.ledger import Claimed, Ledger, Transaction
 from dispatcher.ledger_intents import Intent, hold, images_of, intend, interrupt
+from dispatcher.ledger_repairs import tell_repairs
 from dispatcher.ledger_rows import Move
 from dispatcher.pace import Pace
 from dispatcher.plan import write_back
-from dispatcher.targets.target import TwoPhase
+from dispatcher.targets.target import Repair, TwoPhase
 from dispatcher.writeback import (
     Absent,
     AlreadyApplied,
@@ -44,7 +45,11 @@ from dispatcher.writeback import (
 log = structlog.get_logger()
 
 LEASE: Final = 10.0
-"""Seconds for which an intent may be sent. Whoever wakes up later than that sends nothing."""
+"""Seconds for which an intent may be sent. Whoever wakes up later than that sends nothing.
+
+Never longer than the target's `settle`: after that a successor may have probed, and sent it itself.
+"""
+_SHORTEST_LEASE: Final = 1.0
 AHEAD: Final = 2
 """Steps under way for each hand: while one is being committed, its hand has another to work on."""
 _FIELDS: Final = "fields"
@@ -119,6 +124,7 @@ class Flights:
         self._unrecorded: list[_Came] = []
         self._under_way: dict[str, Attempt] = {}
         self._deferred = 0.0
+        self._untold: list[Repair] = []
 
     @property
     def busy(self) -> list[str]:
@@ -136,17 +142,19 @@ class Flights:
         due = self._ledger.next_due(self.busy)
         return None if due is None else max(due, self._deferred)
 
-    def step(self, *, allowed: bool) -> tuple[int, list[Ended]]:
+    def step(self, *, allowed: bool, alone: bool = False) -> tuple[int, list[Ended]]:
         """Record what came in, send what was prepared, begin what is due.
 
-        Unless `allowed`, nothing is sent and nothing begun. Returns how many moved, and what ended.
+        Unless `allowed`, nothing is sent and nothing begun; `alone`: one at a time. Returns how
+        many moved, and what ended.
 
         Raises:
             UnavailableError: the ledger is away. What it missed is kept for the next call.
         """
         moved, ended = self._take_in(allowed=allowed)
+        self._tell_repairs()
         if allowed:
-            moved += self._begin()
+            moved += self._begin(1 if alone else self._most)
         return moved, ended
 
     def finish(self, seconds: float) -> list[Ended]:
@@ -250,6 +258,12 @@ class Flights:
         ]
         intend(self._ledger, transaction, intents)
 
+    def _tell_repairs(self) -> None:
+        self._untold += self._target.repairs()
+        if self._untold:
+            self._untold = tell_repairs(self._ledger, self._untold)
+            self._ledger.wake_relay()
+
     # Out
 
     def _launch(self, one: _Came) -> None:
@@ -261,8 +275,8 @@ class Flights:
         attempt.intended = time.monotonic()
         self._hands.give(partial(self._do, self._send, attempt))
 
-    def _begin(self) -> int:
-        free = self._most - len(self._under_way)
+    def _begin(self, most_at_once: int) -> int:
+        free = max(0, most_at_once - len(self._under_way))
         most = self._pace.allowed(time.monotonic(), free)
         self._deferred = 0.0 if most else self._pace.wait()
         if most <= 0:
@@ -322,6 +336,7 @@ class Flights:
         return self._target.prepare(attempt.wanted)
 
     def _send(self, attempt: Attempt) -> Any:
-        if time.monotonic() - attempt.intended > LEASE:
+        lease = min(LEASE, max(self._target.promises.settle, _SHORTEST_LEASE))
+        if time.monotonic() - attempt.intended > lease:
             return _TOO_LATE
         return self._target.send(attempt.prepared)

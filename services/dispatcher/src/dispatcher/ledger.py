@@ -57,6 +57,7 @@ class Claimed:
     state: WriteBackState
     transition: int
     attempts: int
+    excused: int
     statement: str
     since_due: float
 
@@ -311,23 +312,29 @@ class Ledger:
     def tell(self, transaction: Transaction, moves: Sequence[Move]) -> None:
         """Put the events of these moves, which are recorded, in the outbox."""
         rows = self._rows(transaction, [one.write_back_id for one in moves])
-        self._tell(transaction, rows, {one.write_back_id: one.next.conflicting for one in moves})
+        self._tell(transaction, rows, {one.write_back_id: one.next for one in moves})
+
+    def tell_again(self, transaction: Transaction, write_back_ids: Sequence[str]) -> None:
+        """Put events of these rows, as they are, in the outbox."""
+        self._tell(transaction, self._rows(transaction, write_back_ids), {})
 
     def _tell(
         self,
         transaction: Transaction,
         rows: Sequence[Row],
-        conflicting: Mapping[str, Sequence[str]],
+        following: Mapping[str, Next],
     ) -> None:
         events = [
             event_of(
                 row,
                 system=self._system,
                 instance=self._instance,
-                conflicting=conflicting.get(row.write_back_id, ()),
+                conflicting=() if next_ is None else next_.conflicting,
                 digester=self._digester,
+                overwrote=None if next_ is None else next_.overwrote,
             )
             for row in rows
+            for next_ in (following.get(row.write_back_id),)
         ]
         outbox.insert(
             transaction,

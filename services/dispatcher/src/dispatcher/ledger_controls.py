@@ -16,7 +16,8 @@ from dispatcher.plan import write_back
 from dispatcher.writeback import Code, Next, State, move
 
 INBOX = "dispatch.control"
-_MAY_HAVE_HAPPENED = frozenset({Code.OUTCOME_UNKNOWN, Code.READ_BACK_DIFFERS})
+_WRITTEN = frozenset({Code.READ_BACK_DIFFERS, Code.OVERWROTE_EDIT})
+_MAY_HAVE_HAPPENED = _WRITTEN | {Code.OUTCOME_UNKNOWN}
 
 
 def is_paused(ledger: Ledger) -> bool:
@@ -71,7 +72,7 @@ def _unstick(ledger: Ledger, transaction: Transaction, what: Unstick) -> bool:
             ledger.settle(transaction, [identifier])  # which makes it WAITING
             return True
     following = _following(what, code)
-    if following.state is State.APPLIED and code != Code.READ_BACK_DIFFERS:
+    if following.state is State.APPLIED and code not in _WRITTEN:
         after = write_back(from_text(statement), step).fields
         following = Next(
             state=following.state, code=following.code, detail=following.detail, after=after

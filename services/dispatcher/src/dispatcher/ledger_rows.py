@@ -128,6 +128,7 @@ def state_of(one: Move) -> dict[str, Any]:
         "transition": one.transition,
         "attempts": one.attempts,
         "delay": one.next.delay,
+        "held": one.next.held,
         "reason_code": one.next.code,
         "reason": one.next.detail,
         "target_version": one.next.version,

@@ -9,8 +9,8 @@ import random
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 import structlog
 from pydantic import ValidationError
@@ -42,6 +42,8 @@ from dispatcher.writeback import Retries
 log = structlog.get_logger()
 
 _REFUSED = 2
+_PATIENCE = 2.0
+"""Seconds of the ten in which a process ends that a target is given to answer by itself."""
 
 
 def main() -> None:
@@ -66,10 +68,8 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
     """
     config, digester = settings.target_config(), settings.digester()
     verifier, token = Verifier.load(settings.decision_public_keys), settings.service_token()
-    address = urlsplit(config.dispatcher_url)
     target = make_target(settings, config)
-    _inspect(target, config)
-    if not _migrate(settings, stop):
+    if not _inspect(target, config, stop) or not _migrate(settings, stop):
         return 0
 
     def ledger() -> Ledger:
@@ -122,6 +122,13 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
                     parking=Parking(consumer=group, digester=digester, producer=producer),
                 ).run(stop)
 
+    def interrupt(stop: threading.Event) -> None:
+        """End what the target does not answer to: it stays due, for whoever comes next."""
+        stop.wait()
+        if not engine.ended.wait(_PATIENCE):
+            log.warning("target_interrupted", target=config.name)
+        target.interrupt()
+
     ops = health.serve(
         settings.ops_host,
         settings.ops_port,
@@ -133,11 +140,12 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
             {
                 "decisions": decisions,
                 "work": engine.run,
+                "interrupt": interrupt,
                 "relay": relay.run,
                 "snapshots": lambda stop: serve(
                     application(config.name, snapshots, token, status.read),
-                    address.hostname or "127.0.0.1",
-                    address.port or 80,
+                    settings.host,
+                    settings.port,
                     stop,
                 ),
             },
@@ -150,12 +158,34 @@ def run(settings: DispatcherSettings, stop: threading.Event) -> int:
         producer.close()
 
 
-def _inspect(target: Target, config: TargetConfig) -> None:
-    """Refuse a target that must not be worked with; one that is merely away is waited for."""
-    try:
-        target.inspect()
-    except UnavailableError as error:
-        log.warning("target_away", target=config.name, error=str(error))
+def _inspect(target: Target, config: TargetConfig, stop: threading.Event) -> bool:
+    """Refuse a target that must not be worked with; one that is merely away is waited for.
+
+    Returns False when told to stop meanwhile: a target may take its time to answer.
+    """
+    asking: Future[None] = Future()
+
+    def ask() -> None:
+        try:
+            target.inspect()
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
+            asking.set_exception(error)
+        else:
+            asking.set_result(None)
+
+    threading.Thread(target=ask, name="inspect", daemon=True).start()
+    while not stop.is_set():
+        try:
+            asking.result(0.2)
+        except TimeoutError:
+            if not asking.done():
+                continue
+            raise
+        except UnavailableError as error:
+            log.warning("target_away", target=config.name, error=str(error))
+        return True
+    target.interrupt()
+    return False
 
 
 def _migrate(settings: DispatcherSettings, stop: threading.Event) -> bool:

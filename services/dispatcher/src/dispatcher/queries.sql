@@ -97,14 +97,14 @@ SELECT ordinal, taken::text, statement_digest
 -- `ready` holds for one step per record, so a batch never has two for one record.
 SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.decision_id::text,
        w.item_id::text, w.revision, w.correlation_id, w.state, w.transition, w.attempts,
-       p.statement, extract(epoch FROM clock_timestamp() - w.not_before)::float8 AS since_due
+       w.excused, p.statement, extract(epoch FROM clock_timestamp() - w.not_before)::float8 AS since_due
   FROM dispatch.write_back w
   JOIN dispatch.plan p USING (write_back_id)
  WHERE w.instance = %(instance)s
    AND w.ready
    AND w.state IN ('WAITING', 'RETRYING', 'UNKNOWN')
    AND w.next_attempt_at <= now()
- ORDER BY w.next_attempt_at
+ ORDER BY w.next_attempt_at, w.not_before
  LIMIT %(most)s
    FOR UPDATE OF w SKIP LOCKED
 
@@ -113,7 +113,7 @@ SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.decision_id::te
 -- begins meanwhile is found out by `hold`.
 SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.decision_id::text,
        w.item_id::text, w.revision, w.correlation_id, w.state, w.transition, w.attempts,
-       p.statement, extract(epoch FROM clock_timestamp() - w.not_before)::float8 AS since_due
+       w.excused, p.statement, extract(epoch FROM clock_timestamp() - w.not_before)::float8 AS since_due
   FROM dispatch.write_back w
   JOIN dispatch.plan p USING (write_back_id)
  WHERE w.instance = %(instance)s
@@ -121,7 +121,7 @@ SELECT w.write_back_id::text, w.identifier, w.ordinal, w.step, w.decision_id::te
    AND w.state IN ('WAITING', 'RETRYING', 'UNKNOWN')
    AND w.next_attempt_at <= now()
    AND NOT w.write_back_id = ANY (%(busy)s::uuid[])
- ORDER BY w.next_attempt_at
+ ORDER BY w.next_attempt_at, w.not_before
  LIMIT %(most)s
 
 -- name: hold
@@ -226,11 +226,43 @@ SELECT extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float8
   FROM dispatch.write_back
  WHERE instance = %(instance)s AND ready AND state IN ('WAITING', 'RETRYING', 'UNKNOWN')
 
+-- name: let_go
+-- The target is back: what met an outage is due, each in the order in which it first was. Before
+-- the end of a Retry-After nothing is.
+UPDATE dispatch.write_back
+   SET next_attempt_at = CASE WHEN held_until <= now() THEN not_before ELSE held_until END,
+       held_until = NULL
+ WHERE instance = %(instance)s
+   AND ready
+   AND state IN ('RETRYING', 'UNKNOWN')
+   AND held_until IS NOT NULL
+
+-- name: let_one_go
+-- The target says that it is back: the one that has waited longest shows whether it is, unless
+-- something else is due anyway.
+UPDATE dispatch.write_back
+   SET next_attempt_at = now()
+ WHERE write_back_id = (
+       SELECT write_back_id
+         FROM dispatch.write_back
+        WHERE instance = %(instance)s AND ready AND state IN ('RETRYING', 'UNKNOWN')
+          AND held_until <= now()
+        ORDER BY next_attempt_at, not_before
+        LIMIT 1)
+   AND NOT EXISTS (
+       SELECT 1
+         FROM dispatch.write_back
+        WHERE instance = %(instance)s AND ready AND state IN ('WAITING', 'RETRYING', 'UNKNOWN')
+          AND next_attempt_at <= now())
+
 -- name: record
+-- An attempt that was `held` met an outage: it spends none of the step's retries.
 UPDATE dispatch.write_back w
    SET state = i.state,
        transition = i.transition,
        attempts = i.attempts,
+       excused = least(w.excused + CASE WHEN i.held IS NULL THEN 0 ELSE 1 END, i.attempts),
+       held_until = clock_timestamp() + make_interval(secs => i.held),
        next_attempt_at = clock_timestamp() + make_interval(secs => i.delay),
        reason_code = i.reason_code,
        reason = i.reason,
@@ -238,7 +270,7 @@ UPDATE dispatch.write_back w
        closed_at = CASE WHEN i.closes THEN now() END
   FROM json_to_recordset(%(rows)s::json)
        AS i (write_back_id uuid, state text, transition integer, attempts integer,
-             delay double precision, reason_code text, reason text, target_version text,
+             delay double precision, held double precision, reason_code text, reason text, target_version text,
              closes boolean)
  WHERE w.write_back_id = i.write_back_id
 
@@ -332,6 +364,19 @@ SELECT w.write_back_id::text, w.transition, w.attempts
  ORDER BY w.created_at
  LIMIT 500
    FOR UPDATE OF w SKIP LOCKED
+
+-- name: states_of
+-- Locked, so that none of them closes or opens meanwhile.
+SELECT write_back_id::text, state FROM dispatch.write_back
+ WHERE instance = %(instance)s AND write_back_id::text = ANY (%(ids)s)
+   FOR UPDATE
+
+-- name: repaired
+UPDATE dispatch.write_back w
+   SET transition = w.transition + 1, reason_code = i.reason_code, reason = i.reason
+  FROM json_to_recordset(%(rows)s::json)
+       AS i (write_back_id uuid, reason_code text, reason text)
+ WHERE w.write_back_id = i.write_back_id
 
 -- name: events
 -- What a WriteBack event says about these rows.

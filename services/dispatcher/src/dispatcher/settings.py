@@ -12,6 +12,9 @@ class DispatcherSettings(ServiceSettings):
     target: str
     """Name of the target instance in `targets.toml`."""
     targets: Path
+    host: str = "127.0.0.1"
+    port: int
+    """Where snapshots and state are served; the desk finds it by the target's `dispatcher_url`."""
     decision_public_keys: Path
     """A PEM file, or a folder of them: the only keys whose decisions are carried out."""
     service_token_file: Path

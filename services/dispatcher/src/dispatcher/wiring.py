@@ -18,7 +18,7 @@ from dispatcher.targets.target import StartRefusedError, Target, TwoPhase
 def _sql(config: TargetConfig, settings: DispatcherSettings) -> Target:
     from dispatcher.targets.sql import SqlTarget
 
-    return SqlTarget(config, settings.dsn())
+    return SqlTarget(config, settings.dsn(), **_given(limit=config.timeout))
 
 
 def _jira(config: TargetConfig, settings: DispatcherSettings) -> TwoPhase:
@@ -31,7 +31,7 @@ def _jira(config: TargetConfig, settings: DispatcherSettings) -> TwoPhase:
 def _sharepoint(config: TargetConfig, settings: DispatcherSettings) -> TwoPhase:
     from dispatcher.targets.sharepoint import SharePointTarget
 
-    options = _given(limit=config.timeout, workers=config.concurrency)
+    options = _given(limit=config.timeout, settle=config.settle, workers=config.concurrency)
     return SharePointTarget(config, _secret(config, settings), **options)
 
 

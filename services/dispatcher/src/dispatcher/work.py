@@ -1,9 +1,10 @@
 """The engine: claims due steps, has the target do them, records what became of them.
 
 Owns when something is attempted: due times, one batch at a time (or several records at once, for
-targets that need it: `flights`), pause, the circuit of a target that is away. Refuses to know what
-an outcome means (`writeback`), how it is stored (`ledger`) and how it is done (`targets`). Whatever
-is interrupted anywhere is simply claimed again: recovery is this loop.
+targets that need it: `flights`), pause, waiting for a target that is away (`circuit`), and what is
+let go when it is back. Refuses to know what an outcome means (`writeback`), how it is stored
+(`ledger`) and how it is done (`targets`). Whatever is interrupted anywhere is simply claimed again:
+recovery is this loop.
 
 One process works for an instance: it holds a session lock on the connection that commits the
 outcomes, so losing the lock is losing the power to record. Others stand by.
@@ -13,20 +14,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import Final, TypeGuard, cast
 
 import structlog
 
 from contract.statement import from_text
 from conveyor import metrics
 from conveyor.errors import UnavailableError
+from dispatcher.circuit import FIRST_PAUSE, LONGEST_PAUSE, Circuit, Suspects
 from dispatcher.flights import Attempt, Ended, Flights
 from dispatcher.ledger import Claimed, Ledger
 from dispatcher.ledger_controls import is_paused
+from dispatcher.ledger_held import let_go, let_one_go
 from dispatcher.ledger_rows import Move
 from dispatcher.pace import Pace
 from dispatcher.plan import write_back
-from dispatcher.targets.target import Target, TwoPhase
+from dispatcher.targets.target import StoppedError, Target, TwoPhase
 from dispatcher.writeback import (
     AlreadyApplied,
     Applied,
@@ -44,40 +47,11 @@ log = structlog.get_logger()
 _STANDBY: Final = 1.0
 _SLICE: Final = 0.5  # how soon a waiting loop notices that it is to stop
 _IDLE: Final = 30.0  # how often it looks without being woken, at least
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 30.0
 _GRACE: Final = 6.0  # of the ten seconds in which a process ends
 
 
 class LeadLostError(Exception):
     """Another dispatcher took over this instance. This process ends; restarted, it stands by."""
-
-
-class Circuit:
-    """Open while the target is away: attempts stop, so an outage spends nobody's retries."""
-
-    def __init__(self) -> None:
-        self._pause = _FIRST_PAUSE
-        self._until: float | None = None
-
-    @property
-    def open(self) -> bool:
-        """Tell whether attempts have to wait."""
-        return self._until is not None
-
-    def wait(self, now: float) -> float:
-        """Return seconds until the target may be asked again; 0 when the circuit is closed."""
-        return 0.0 if self._until is None else max(0.0, self._until - now)
-
-    def failed(self, now: float, at_least: float = 0.0) -> None:
-        """Open, for twice as long as last time, or for `at_least` seconds where that is longer."""
-        self._until = now + max(self._pause, at_least)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-
-    def worked(self) -> None:
-        """Close."""
-        self._until = None
-        self._pause = _FIRST_PAUSE
 
 
 class Engine:
@@ -109,6 +83,8 @@ class Engine:
         self._on_changed = on_changed
         self._due = threading.Event()
         self._circuit = Circuit()
+        self._suspects = Suspects()
+        self._back = threading.Event()  # what waits for the target may go
         self._gaps_at = 0.0
         self._paused = threading.Event()
         self._flights: Flights | None = None
@@ -122,6 +98,8 @@ class Engine:
                 pace=Pace(rate),
                 wake=self.wake,
             )
+        self.ended = threading.Event()
+        """Set when `run` is over: nothing of it is under way any more."""
         self.leading = threading.Event()
         """Set once this process works for the instance; never cleared (it ends instead)."""
 
@@ -145,6 +123,7 @@ class Engine:
             self._paused.set()
         else:
             self._paused.clear()
+            self._back.set()
         metrics.TARGET_PAUSED.labels(target=self._instance).set(paused)
         self.wake()
 
@@ -154,16 +133,25 @@ class Engine:
         Raises:
             LeadLostError: another process works for the instance now.
         """
-        pause = _FIRST_PAUSE
+        try:
+            self._run(stop)
+        finally:
+            self.ended.set()
+
+    def _run(self, stop: threading.Event) -> None:
+        pause = FIRST_PAUSE
         while not stop.is_set():
             try:
                 self._lead(stop)
-                pause = _FIRST_PAUSE
+                pause = FIRST_PAUSE
                 self._work(stop)
             except UnavailableError as error:
                 log.warning("unavailable", dispatcher=self._instance, error=str(error))
                 stop.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except StoppedError:
+                # Nothing of the batch was recorded: it is due, and what it did has its keys.
+                log.warning("handed_over", target=self._instance)
         self._finish()
         self._ledger.close()
 
@@ -195,7 +183,7 @@ class Engine:
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self._due.clear()  # before looking, so that a wake-up after it is not lost
-            allowed = self._may_attempt()
+            allowed = self._may_go_on()
             if self._flights is not None:
                 moved = self._fly(self._flights, allowed=allowed)
             else:
@@ -208,6 +196,24 @@ class Engine:
             self._look_for_gaps()
             due = self._ledger.next_due() if self._flights is None else self._flights.wait()
             self._sleep(stop, self._idle if due is None else min(due, self._idle), woken=True)
+
+    def _may_go_on(self) -> bool:
+        """Tell whether the target may be written to, and let go what waited for that."""
+        allowed = self._may_attempt()
+        if allowed:
+            self._let_go()
+        return allowed
+
+    def _let_go(self) -> None:
+        """Make due what met an outage and waits for the target: all of it once that is over."""
+        busy = () if self._flights is None else self._flights.busy
+        if self._circuit.trial:
+            if not busy:
+                let_one_go(self._ledger)
+        elif self._back.is_set():
+            self._back.clear()
+            if count := let_go(self._ledger):
+                log.info("waiting_writes_let_go", target=self._instance, count=count)
 
     def _forbidden(self) -> float:
         """Return seconds for which nothing may be attempted, unless something happens."""
@@ -246,7 +252,7 @@ class Engine:
     def _heard(self, away: Unavailable | None) -> None:
         if away is None:
             log.info("target_answers", target=self._instance)
-            self._circuit.worked()
+            self._circuit.answered()
         else:
             self._circuit.failed(time.monotonic(), away.retry_after or 0.0)
         metrics.TARGET_AWAY.labels(target=self._instance).set(self._circuit.open)
@@ -255,10 +261,10 @@ class Engine:
         """Do what can be done now, and return how many steps moved."""
         if self._flights is None:
             return self._batch()
-        return self._fly(self._flights, allowed=self._may_attempt())
+        return self._fly(self._flights, allowed=self._may_go_on())
 
     def _fly(self, flights: Flights, *, allowed: bool) -> int:
-        moved, ended = flights.step(allowed=allowed)
+        moved, ended = flights.step(allowed=allowed, alone=self._circuit.trial)
         self._observe_flights(ended)
         return moved
 
@@ -268,7 +274,8 @@ class Engine:
         One ordered protocol: what a crash leaves is said at each line.
         """
         with self._ledger.transaction() as transaction:
-            claimed = self._ledger.claim(transaction, self._target.promises.batch)
+            most = 1 if self._circuit.trial else self._target.promises.batch
+            claimed = self._ledger.claim(transaction, most)
             if not claimed:
                 return 0
             # A crash here leaves the steps due: nothing was sent.
@@ -285,6 +292,7 @@ class Engine:
     def _decide(
         self, claimed: Sequence[Claimed], work: Sequence[WriteBack], outcomes: Sequence[Outcome]
     ) -> list[Move]:
+        alone = len(claimed) == 1  # one that is ill can take a whole batch along
         return [
             Move(
                 write_back_id=one.write_back_id,
@@ -298,6 +306,8 @@ class Engine:
                     retries=self._retries,
                     jitter=self._jitter(),
                     fields=wanted.fields,
+                    excused=one.excused,
+                    suspect=alone and self._suspects.suspect(one.write_back_id),
                 ),
             )
             for one, wanted, outcome in zip(claimed, work, outcomes, strict=True)
@@ -318,24 +328,38 @@ class Engine:
                 retries=self._retries,
                 jitter=self._jitter(),
                 fields=attempt.wanted.fields,
+                excused=attempt.claimed.excused,
+                suspect=self._suspects.suspect(attempt.key),
             ),
         )
 
     def _observe_flights(self, ended: Sequence[Ended]) -> None:
-        away = _away([one.outcome for one in ended])
-        # Requests that were under way when the circuit opened say nothing new.
-        if away and self._circuit.wait(time.monotonic()) <= 0:
-            self._went_away(away)
+        self._hear([one.claimed for one in ended], [one.outcome for one in ended])
         for one in ended:
             self._count([one.claimed], [one.outcome], one.seconds)
 
     def _observe(
         self, claimed: Sequence[Claimed], outcomes: Sequence[Outcome], seconds: float
     ) -> None:
-        away = _away(outcomes)
-        if len(away) == len(outcomes):
-            self._went_away(away)
+        self._hear(claimed, outcomes)
         self._count(claimed, outcomes, seconds)
+
+    def _hear(self, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]) -> None:
+        """Learn from outcomes whether the target is there."""
+        if any(isinstance(one, Applied | AlreadyApplied | Conflict) for one in outcomes):
+            self._suspects.written()
+            if self._circuit.trial:
+                self._circuit.worked()
+                self._back.set()
+        away = _away(outcomes)
+        for one, outcome in zip(claimed, outcomes, strict=True):
+            if _is_away(outcome):
+                self._suspects.met(one.write_back_id)
+            else:
+                self._suspects.clear(one.write_back_id)
+        # Requests that were under way when the circuit opened say nothing new.
+        if away and self._circuit.wait(time.monotonic()) <= 0:
+            self._went_away(away)
 
     def _went_away(self, away: Sequence[Unavailable]) -> None:
         log.warning("target_away", target=self._instance, code=away[0].code)
@@ -368,4 +392,8 @@ class Engine:
 
 
 def _away(outcomes: Sequence[Outcome]) -> list[Unavailable]:
-    return [one for one in outcomes if isinstance(one, Unavailable) and one.whole_target]
+    return [one for one in outcomes if _is_away(one)]
+
+
+def _is_away(outcome: Outcome) -> TypeGuard[Unavailable]:
+    return isinstance(outcome, Unavailable) and outcome.whole_target

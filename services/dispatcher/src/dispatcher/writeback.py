@@ -8,6 +8,9 @@ and one event: WAITING -> APPLIED. Being accepted is none: the decision said so 
 
 - An attempt ends in an `Outcome`; `after_attempt` turns it into the next state.
 - RETRYING: nothing of it is in the target, the same thing is tried again at `next_attempt_at`.
+- An attempt that met an outage of the whole target spends no retries (`Next.held`): it waits for
+  the target, which lets it go at once when it is back, and not for the schedule. Where others were
+  written since and it alone meets "an outage" again, it is suspect, and counts like any failure.
 - UNKNOWN: the target may or may not have done it (a lost answer to COMMIT, a timeout). Only a
   probe, never a guess, leads out of it: an attempt that does not even reach the target leaves it
   UNKNOWN.
@@ -22,7 +25,7 @@ event with its `attempts`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -69,8 +72,11 @@ class Code(StrEnum):
     RETRIES_SPENT = "RETRIES_SPENT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     READ_BACK_DIFFERS = "READ_BACK_DIFFERS"  # written once, but the target holds something else
+    OVERWROTE_EDIT = "OVERWROTE_EDIT"  # written once, over somebody's edit that nobody had seen
     ORDER_GAP = "ORDER_GAP"  # an earlier write to the record never arrived
     INTERRUPTED = "INTERRUPTED"  # the dispatcher ended between the request and its answer
+    # applied, and more to say
+    DUPLICATE_REMOVED = "DUPLICATE_REMOVED"  # a late request had made a second copy of it
     # cancelled
     TAKEN_BACK = "TAKEN_BACK"
     EARLIER_STEP = "EARLIER_STEP"  # a step before it was not done
@@ -114,12 +120,16 @@ Images = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The target holds the change and the key, durably. `differs`: fields that read back other."""
+    """The target holds the change and the key, durably. `differs`: fields that read back other.
+
+    `overwrote`: what the change found, in fields that somebody had edited after they were read.
+    """
 
     before: Images
     after: Images
     version: str
     differs: tuple[str, ...] = ()
+    overwrote: Images = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +143,7 @@ class AlreadyApplied:
     before: Images | None = None
     after: Images | None = None
     differs: tuple[str, ...] = ()
+    overwrote: Images = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +239,11 @@ def move(current: State, following: State) -> State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Next:
-    """What follows from an attempt. `delay` in seconds is None where no attempt follows."""
+    """What follows from an attempt. `delay` in seconds is None where no attempt follows.
+
+    `held`: the attempt met an outage, and did not count. It waits for the target; but for these
+    seconds at least, because the target asked for them.
+    """
 
     state: State
     delay: float | None = None
@@ -238,6 +253,8 @@ class Next:
     conflicting: tuple[str, ...] = ()
     before: Images | None = None
     after: Images | None = None
+    overwrote: Images = field(default_factory=dict)
+    held: float | None = None
 
     @property
     def closes(self) -> bool:
@@ -266,6 +283,13 @@ class Retries:
             return None
         return self.schedule[attempts - 1] * (1 + SPREAD * jitter)
 
+    def outage(self, attempts: int, jitter: float) -> float:
+        """Return seconds after which it is tried again should nobody say that the target is back.
+
+        `attempts`: the failures that count, and this one. An outage spends none, so there is one.
+        """
+        return self.schedule[min(attempts, len(self.schedule)) - 1] * (1 + SPREAD * jitter)
+
 
 SPREAD: Final = 0.1
 
@@ -278,10 +302,14 @@ def after_attempt(
     retries: Retries,
     jitter: float,
     fields: Images,
+    excused: int = 0,
+    suspect: bool = False,
 ) -> Next:
     """Decide what follows when attempt number `attempts` (from 1) ended in `outcome`.
 
-    `fields` is what was to be written: the after-image, where a probe found it done.
+    `fields` is what was to be written: the after-image, where a probe found it done. `excused`: how
+    many of the attempts before met an outage. `suspect`: it alone met one again, after others had
+    been written; then it may be about this record, whatever the target says.
     """
     match outcome:
         case Applied():
@@ -299,8 +327,12 @@ def after_attempt(
         case Refused():
             return Next(state=move(state, State.REFUSED), code=outcome.code, detail=outcome.detail)
         case Unavailable():
-            return _later(state, outcome, attempts=attempts, retries=retries, jitter=jitter)
+            if outcome.whole_target and not suspect:
+                return _held(state, outcome, retries.outage(attempts - excused, jitter))
+            delay = retries.delay(attempts - excused, jitter)
+            return _later(state, outcome, delay=delay, attempts=attempts)
         case Unknown():
+            attempts -= excused
             return _probe_later(state, outcome, attempts=attempts, retries=retries, jitter=jitter)
         case _:
             assert_never(outcome)
@@ -310,27 +342,44 @@ def _written(state: State, outcome: Applied | AlreadyApplied, after: Images) -> 
     if outcome.differs:
         # The effect is there, once, and its key says so; but it is not what was approved (a
         # trigger, say). "Written" would be a lie and trying again cannot help: a person looks.
-        return Next(
-            state=move(state, State.STUCK),
-            code=Code.READ_BACK_DIFFERS,
-            detail="written once, but the target holds other values",
-            version=outcome.version,
-            conflicting=outcome.differs,
-            before=outcome.before,
-            after=after,
-        )
+        code, detail = Code.READ_BACK_DIFFERS, "written once, but the target holds other values"
+    elif outcome.overwrote:
+        # As approved, but over an edit that nobody had seen. To write that back by ourselves would
+        # overwrite once more: a person looks at both.
+        code, detail = Code.OVERWROTE_EDIT, _OVERWROTE
+    else:
+        code, detail = None, None
     return Next(
-        state=move(state, State.APPLIED),
+        state=move(state, State.APPLIED if code is None else State.STUCK),
+        code=code,
+        detail=detail,
         version=outcome.version,
+        conflicting=tuple(dict.fromkeys((*outcome.differs, *outcome.overwrote))),
         before=outcome.before,
         after=after,
+        overwrote=outcome.overwrote,
     )
 
 
-def _later(
-    state: State, outcome: Unavailable, *, attempts: int, retries: Retries, jitter: float
-) -> Next:
-    delay = retries.delay(attempts, jitter)
+_OVERWROTE: Final = (
+    "written once and as approved, but over an edit that somebody made after the record was read; "
+    "what they had written is kept, for a person to bring back"
+)
+
+
+def _held(state: State, outcome: Unavailable, delay: float) -> Next:
+    """Wait for the target. Its own Retry-After holds all the same."""
+    asked = outcome.retry_after or 0.0
+    return Next(
+        state=move(state, State.UNKNOWN if state is State.UNKNOWN else State.RETRYING),
+        delay=max(delay, asked),
+        code=outcome.code,
+        detail=outcome.detail,
+        held=asked,
+    )
+
+
+def _later(state: State, outcome: Unavailable, *, delay: float | None, attempts: int) -> Next:
     unknown = state is State.UNKNOWN  # this attempt did not find out either
     if delay is None:
         return Next(

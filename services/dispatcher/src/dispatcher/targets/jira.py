@@ -7,7 +7,8 @@ look at the marker, and nothing at all to another host (`jira_client`).
 What this adapter cannot promise:
 
 - Jira's edit is not conditional. An edit that somebody makes in the moment between our reading and
-  our writing is overwritten; the changelog tells, and the outcome names the field in `differs`.
+  our writing is overwritten; the changelog tells, and the outcome has the field and what was there
+  in `overwrote`: a person looks, and nothing is written back by itself.
   An edit request that outlives `settle` on its way overwrites in the same manner.
 - Adding a comment is not conditional either. A request that was given up can still land and make a
   second comment. On Cloud a put-if-absent property keeps two workers from sending the same one;
@@ -21,6 +22,7 @@ What this adapter cannot promise:
 - Transitions, and fields of types that `jira_fields` does not have, are refused.
 """
 
+import queue
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -52,7 +54,7 @@ from dispatcher.targets.jira_site import (
     learn,
 )
 from dispatcher.targets.jira_sweeps import Sweeps
-from dispatcher.targets.target import Promises, Snapshot, StartRefusedError
+from dispatcher.targets.target import Promises, Repair, Snapshot, StartRefusedError
 from dispatcher.writeback import (
     Absent,
     Code,
@@ -98,7 +100,10 @@ class JiraTarget:
         """
         self._config = config
         self._secret_file = secret_file
-        self._clients = Clients(checked_url(config.name, config.url), self._secret, limit)
+        self._repairs: queue.SimpleQueue[Repair] = queue.SimpleQueue()
+        self._clients = Clients(
+            checked_url(config.name, config.url), self._secret, limit, self._repairs.put
+        )
         self._promises = Promises(
             batch=workers, key_in_write=False, settle=settle, comment=True, undo=True
         )
@@ -135,6 +140,9 @@ class JiraTarget:
         except ReadFailedError as failed:
             return failed.unavailable
         return None
+
+    def interrupt(self) -> None:
+        """Do nothing: whoever waits is a thread that may be left behind."""
 
     def close(self) -> None:
         self._sweeps.close()
@@ -257,6 +265,9 @@ class JiraTarget:
         except ReadFailedError as failed:
             return failed.outcome
 
+    def repairs(self) -> list[Repair]:
+        return [self._repairs.get() for _ in range(self._repairs.qsize())]
+
     # Sessions
 
     def _names(self, identifier: str) -> bool:
@@ -278,14 +289,20 @@ class JiraTarget:
         with self._learning:
             if self._site is None:
                 with self._clients.borrow(ASKED_IN) as client:
-                    site = learn(client)
-                    try:
-                        check_secret(site, self._secret())
-                        check_rights(client, site.me)
-                    except StartRefusedError as refused:
-                        raise ReadFailedError(_refused_here(refused)) from refused
-                self._site = site
+                    self._site = self._look(client)
             return self._site
+
+    def _look(self, client: Client) -> Site:
+        """Ask what the site is. Whatever it refuses here is no word about any record."""
+        try:
+            site = learn(client)
+            check_secret(site, self._secret())
+            check_rights(client, site.me)
+        except StartRefusedError as refused:
+            raise ReadFailedError(_refused_here(refused)) from refused
+        except ReadFailedError as failed:
+            raise ReadFailedError(failed.unavailable, failed.status) from failed
+        return site
 
 
 def _refused_here(refused: StartRefusedError) -> Unavailable:

@@ -17,9 +17,10 @@ import requests
 from jira import JIRA
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from dispatcher.targets.http_transport import Transport
 from dispatcher.targets.jira_errors import Answer, after_write, is_unavailable, outcome_of
 from dispatcher.targets.jira_secret import Secret
-from dispatcher.targets.jira_transport import Transport
+from dispatcher.targets.target import Repair
 from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Refused, Unavailable, Unknown
 
@@ -73,9 +74,11 @@ class Client:
         limit: float,
         watchdog: Watchdog,
         heard: Heard,
+        repaired: Callable[[Repair], None],
     ) -> None:
         """`heard` is told how each request ended: None, or the outcome."""
         self._heard = heard
+        self.repaired = repaired
         self._library = JIRA(
             server=url,
             basic_auth=None if secret.email is None else (secret.email, secret.token),

@@ -27,6 +27,7 @@ from dispatcher.targets.columns import BadValueError
 from dispatcher.targets.jira_client import Client, ReadFailedError, WriteFailedError
 from dispatcher.targets.jira_issue import issue_path
 from dispatcher.targets.jira_site import Site, unexpected
+from dispatcher.targets.target import Repair
 from dispatcher.writeback import Code, Refused, Unavailable
 
 log = structlog.get_logger()
@@ -212,6 +213,8 @@ def sweep(client: Client, site: Site, identifier: str, comments: Sequence[Commen
             )
             if how:
                 repaired.append(one.id)
+                detail = f"Jira had taken it twice: comment {one.id} was {how}, {first.id} stays"
+                client.repaired(Repair(write_back_id=write_back_id, detail=detail))
     return repaired
 
 

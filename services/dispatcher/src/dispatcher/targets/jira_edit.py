@@ -18,7 +18,7 @@ from dispatcher.targets import jira_values
 from dispatcher.targets.columns import BadValueError
 from dispatcher.targets.jira_client import Client, ReadFailedError, WriteFailedError
 from dispatcher.targets.jira_fields import TRANSITIONS
-from dispatcher.targets.jira_history import judge, metadata
+from dispatcher.targets.jira_history import Verdict, judge, metadata
 from dispatcher.targets.jira_issue import Issue, fetch, issue_path, marker_key
 from dispatcher.targets.jira_note import comment_of
 from dispatcher.targets.jira_prepared import Edit
@@ -119,7 +119,8 @@ def _read_back(site: Site, edit: Edit, issue: Issue, failed: WriteFailedError | 
             for name in edit.values
         },
         version=issue.updated,
-        differs=_differs(site, issue, write_back.fields, verdict.overwritten, verdict.later),
+        differs=_differs(site, issue, write_back.fields, verdict.later),
+        overwrote=_overwrote(verdict),
     )
 
 
@@ -205,7 +206,8 @@ def _already(site: Site, issue: Issue, write_back: WriteBack) -> AlreadyApplied 
     return AlreadyApplied(
         version=None if verdict.later else issue.updated,
         before=before if _is_images(before) else None,
-        differs=_differs(site, issue, write_back.fields, verdict.overwritten, verdict.later),
+        differs=_differs(site, issue, write_back.fields, verdict.later),
+        overwrote=_overwrote(verdict),
     )
 
 
@@ -214,21 +216,17 @@ def _is_images(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
-def _differs(
-    site: Site,
-    issue: Issue,
-    wanted: Images,
-    overwritten: Collection[str],
-    later: Collection[str],
-) -> tuple[str, ...]:
-    """Name the fields that are not as approved, or in which we overwrote an edit nobody saw."""
+def _overwrote(verdict: Verdict) -> Images:
+    """Return what we wrote over without anybody having seen it; null where nobody knows it."""
+    return {name: verdict.lost.get(name, "null") for name in sorted(verdict.overwritten)}
+
+
+def _differs(site: Site, issue: Issue, wanted: Images, later: Collection[str]) -> tuple[str, ...]:
+    """Name the fields that are not as approved, and that nobody else has edited since."""
     return tuple(
         name
         for name in issue.fields
-        if name in overwritten
-        or (
-            name not in later
-            and canonical(site.fields[name], issue.fields[name])
-            != canonical(site.fields[name], wanted[name])
-        )
+        if name not in later
+        and canonical(site.fields[name], issue.fields[name])
+        != canonical(site.fields[name], wanted[name])
     )

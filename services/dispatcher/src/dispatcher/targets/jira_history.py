@@ -5,8 +5,9 @@ overwritten. The changelog is what tells: our entry carries the write-back's id 
 and an edit of the same field before it, which we had not read, is one that we overwrote.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,12 +18,16 @@ METADATA_TYPE: Final = "placet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One edit: by whom, of which fields, and for which write-back, if it was ours."""
+    """One edit: by whom, of which fields, and for which write-back, if it was ours.
+
+    `was`: what it found in them, as the history words it, as JSON text.
+    """
 
     id: str
     author: str
     write_back_id: str | None
     fields: frozenset[str]
+    was: Mapping[str, str] = field(default_factory=dict)
 
 
 def metadata(write_back_id: str, decision_id: str) -> dict[str, Any]:
@@ -46,29 +51,35 @@ def entries(
 
 def _entry(history: Mapping[str, Any], fields: Mapping[str, Field], *, cloud: bool) -> Entry:
     extra = (history.get("historyMetadata") or {}).get("extraData") or {}
-    touched: set[str] = set()
+    was: dict[str, str] = {}
     for item in history["items"]:
         identity = item.get("fieldId")
+        found = json.dumps(item.get("fromString"), ensure_ascii=False)
         if identity is not None:
-            touched.add(identity)
+            was[identity] = found
         else:  # older Data Centers give the field's name alone
-            touched |= {f.id for f in fields.values() if item["field"] in (f.id, f.name)}
+            was |= {f.id: found for f in fields.values() if item["field"] in (f.id, f.name)}
     author = history.get("author") or {}  # a deleted account has none
     return Entry(
         id=str(history["id"]),
         author=str(author.get("accountId" if cloud else "name")),
         write_back_id=extra.get("write_back_id"),
-        fields=frozenset(touched),
+        fields=frozenset(was),
+        was=was,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """By field: `overwritten` by us without our having read it; `later` edited by others."""
+    """By field: `overwritten` by us without our having read it; `later` edited by others.
+
+    `lost`: what was overwritten, as JSON text, where the history says it.
+    """
 
     found: bool
     overwritten: frozenset[str]
     later: frozenset[str]
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(
@@ -91,6 +102,7 @@ def judge(
     if not found and since is not None:
         ours = [one.author == me and one.write_back_id is None for one in new]
     overwritten, later = set(), set()
+    lost: dict[str, str] = {}
     for name in names:
         touches = [(mine, place) for place, (mine, one) in enumerate(zip(ours, new, strict=True))
                    if name in one.fields]  # fmt: skip
@@ -98,6 +110,11 @@ def judge(
         theirs = [place for own, place in touches if not own]
         if mine and theirs and theirs[0] < mine[-1]:
             overwritten.add(name)
+            newest = max(place for place in theirs if place < mine[-1])
+            over = new[min(place for place in mine if place > newest)]
+            lost |= {name: over.was[name]} if name in over.was else {}
         if theirs and (not mine or theirs[-1] > mine[-1]):
             later.add(name)
-    return Verdict(found=found, overwritten=frozenset(overwritten), later=frozenset(later))
+    return Verdict(
+        found=found, overwritten=frozenset(overwritten), later=frozenset(later), lost=lost
+    )

@@ -14,6 +14,7 @@ from typing import Final
 
 from dispatcher.targets.jira_client import Client, Outcome, ReadFailedError
 from dispatcher.targets.jira_secret import Secret
+from dispatcher.targets.target import Repair
 from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Unavailable
 
@@ -28,11 +29,21 @@ class Clients:
     until the secret file changes or the pause is over. Thread safe.
     """
 
-    def __init__(self, url: str, secret: Callable[[], Secret], limit: float) -> None:
-        """`secret()` returns the Secret now in the file, or raises ReadFailedError."""
+    def __init__(
+        self,
+        url: str,
+        secret: Callable[[], Secret],
+        limit: float,
+        repaired: Callable[[Repair], None],
+    ) -> None:
+        """`secret()` returns the Secret now in the file, or raises ReadFailedError.
+
+        `repaired` is told, from any thread, what was found twice and removed.
+        """
         self._url = url
         self._secret = secret
         self._limit = limit
+        self._repaired = repaired
         self._watchdog = Watchdog(limit)
         self._idle: queue.LifoQueue[tuple[str, Secret, Client]] = queue.LifoQueue()
         self._lock = threading.Lock()
@@ -66,6 +77,7 @@ class Clients:
                     limit=self._limit,
                     watchdog=self._watchdog,
                     heard=heard,
+                    repaired=self._repaired,
                 )
             if (kept, known) == (version, secret):
                 return client

@@ -40,7 +40,8 @@ from dispatcher.targets.sharepoint_list import ItemList
 from dispatcher.targets.sharepoint_memory import Histories
 from dispatcher.targets.sharepoint_token import Tokens, load_secret, require_tls
 from dispatcher.targets.sharepoint_write import Writer
-from dispatcher.targets.target import Promises, Snapshot, StartRefusedError
+from dispatcher.targets.target import Promises, Repair, Snapshot, StartRefusedError
+from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import (
     Absent,
     Code,
@@ -56,6 +57,8 @@ log = structlog.get_logger()
 
 LIMIT: Final = 30.0
 """Seconds the target may leave a request without its whole answer."""
+SETTLE: Final = 0.0
+"""The ETag fences late requests: one can land instead of the next attempt, never beside it."""
 STEP: Final = "fields"
 _STALE: Final = 5.0
 """Seconds for which what is known of the list is believed when a value does not fit it."""
@@ -71,11 +74,18 @@ class SharePointTarget:
     """
 
     def __init__(
-        self, config: TargetConfig, secret_file: Path, *, limit: float = LIMIT, workers: int = 4
+        self,
+        config: TargetConfig,
+        secret_file: Path,
+        *,
+        limit: float = LIMIT,
+        settle: float = SETTLE,
+        workers: int = 4,
     ) -> None:
         """Take the configuration. Nothing is connected before the first call.
 
-        `limit`: seconds for an answer. `workers`: requests under way at once, in `apply_batch`.
+        `limit`: seconds for an answer. `settle`: seconds before a write of unknown outcome is
+        looked for. `workers`: requests under way at once, in `apply_batch`.
 
         Raises:
             StartRefusedError: the configuration or the secret file cannot be used.
@@ -85,11 +95,11 @@ class SharePointTarget:
         require_tls(site, "url")
         load_secret(secret_file, site)
         self._config = config
-        self._clients = Clients(
-            site, title, Tokens(lambda: load_secret(secret_file, site), limit), limit
-        )
+        watchdog = Watchdog(limit)
+        tokens = Tokens(lambda: load_secret(secret_file, site), limit, watchdog=watchdog)
+        self._clients = Clients(site, title, tokens, limit, watchdog)
         self._promises = Promises(
-            batch=workers, key_in_write=False, settle=0.0, comment=False, undo=True
+            batch=workers, key_in_write=False, settle=settle, comment=False, undo=True
         )
         self._pool: ThreadPoolExecutor | None = None
         self._learning = threading.Lock()
@@ -116,6 +126,9 @@ class SharePointTarget:
             except LostError as lost:
                 return lost.outcome
         return None if answer.status == _OK and answer.document is not None else later(answer)
+
+    def interrupt(self) -> None:
+        """Do nothing: whoever waits is a thread that may be left behind."""
 
     def close(self) -> None:
         """Let go of every connection, without waiting for the requests under way."""
@@ -176,6 +189,10 @@ class SharePointTarget:
     ) -> Prepared | Outcome:
         """Do what `prepare` does, to write `before` back where the fields are still `after`."""
         return self.prepare(replace(write_back, fields=before, seen=dict(after)))
+
+    def repairs(self) -> list[Repair]:
+        """Return none: a second write fails on the ETag."""
+        return []
 
     def send(self, prepared: Prepared) -> Outcome:
         """Write what was prepared, under the ETag that was read then; read back.

@@ -23,6 +23,7 @@ from requests import Response
 from dispatcher.targets.sharepoint_answers import Answer, LostError
 from dispatcher.targets.sharepoint_http import NoAnswerError, Session, answer_of
 from dispatcher.targets.sharepoint_token import Tokens
+from dispatcher.targets.watchdog import Watchdog
 
 _PLAIN: Final = "application/json;odata=nometadata"
 _WITH_ETAG: Final = "application/json;odata=minimalmetadata"  # has `odata.etag` in the body
@@ -32,9 +33,11 @@ _UNAUTHORIZED: Final = 401
 class Client:
     """One connection to one list, for one thread at a time."""
 
-    def __init__(self, site: str, title: str, tokens: Tokens, limit: float) -> None:
+    def __init__(
+        self, site: str, title: str, tokens: Tokens, limit: float, watchdog: Watchdog
+    ) -> None:
         self._tokens = tokens
-        self._session = Session(limit)
+        self._session = Session(site, limit, watchdog)
         context = ClientContext(site).with_transport(session=self._session)
         self._request = context.pending_request()
         self._request.beforeExecute -= self._request.ensure_form_digest
@@ -129,9 +132,11 @@ class Client:
 class Clients:
     """The clients of one target: as many as are used at once, each lent to one thread."""
 
-    def __init__(self, site: str, title: str, tokens: Tokens, limit: float) -> None:
-        self._arguments = (site, title, tokens, limit)
-        self._tokens = tokens
+    def __init__(
+        self, site: str, title: str, tokens: Tokens, limit: float, watchdog: Watchdog
+    ) -> None:
+        self._arguments = (site, title, tokens, limit, watchdog)
+        self._watchdog = watchdog
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._closed = threading.Event()
 
@@ -157,7 +162,7 @@ class Clients:
                 self._idle.get_nowait().close()
             except queue.Empty:
                 break
-        self._tokens.close()
+        self._watchdog.close()
 
 
 def json_body(wires: Mapping[str, str]) -> bytes:

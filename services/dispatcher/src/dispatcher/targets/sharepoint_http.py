@@ -1,10 +1,9 @@
 """One HTTP request and its whole answer, or the reason why there is none.
 
-Owns the limits of every request: no redirect is followed, nothing is sent twice, the answer has to
-arrive in time and may not be larger than any real one. Refuses to know what is asked.
+Owns the limits of every request: no redirect is followed, nothing is sent twice or elsewhere, and
+the whole answer has to arrive in time (`http_transport`). Refuses to know what is asked.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,13 +11,13 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from dispatcher.targets.http_transport import Transport
 from dispatcher.targets.sharepoint_answers import Answer
+from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Unavailable
 
 CONNECT: Final = 5.0
 """Seconds a connection may take."""
-_LARGEST: Final = 32 * 1024 * 1024
-_CHUNK: Final = 64 * 1024
 
 
 class NoAnswerError(Exception):
@@ -45,28 +44,23 @@ class Unsigned(AuthBase):
 
 
 class Session(requests.Session):
-    """A `requests.Session` for one thread, with the limits above. `limit`: seconds."""
+    """A `requests.Session` for one thread, with the limits above. `limit`: seconds.
 
-    def __init__(self, limit: float) -> None:
+    It speaks with the origin of `url` alone, whatever it is asked for.
+    """
+
+    def __init__(self, url: str, limit: float, watchdog: Watchdog) -> None:
         super().__init__()
         self.limit = limit
+        transport = Transport(url, limit, watchdog)  # which has no retries
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, transport)
         self.auth = Unsigned()
-        # Its adapters have no retries: `requests` mounts them with max_retries=0.
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send it once and read all of the answer before `limit`."""
-        kwargs |= {"allow_redirects": False, "stream": True, "timeout": (CONNECT, self.limit)}
-        deadline = time.monotonic() + self.limit
-        response = super().send(request, **kwargs)
-        chunks, size = [], 0
-        for chunk in response.iter_content(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > _LARGEST or time.monotonic() > deadline:
-                response.close()
-                raise requests.ReadTimeout("the answer is too large or too slow", request=request)
-        response._content = b"".join(chunks)  # noqa: SLF001 - what `stream=False` does
-        return response
+        """Send it once; the transport reads all of the answer before `limit`."""
+        kwargs |= {"allow_redirects": False, "timeout": (min(CONNECT, self.limit), self.limit)}
+        return super().send(request, **kwargs)
 
 
 def answer_of(send: Callable[[], requests.Response]) -> Answer:
@@ -97,5 +91,7 @@ def answer_of(send: Callable[[], requests.Response]) -> Answer:
 
 def _refused_connection(error: requests.RequestException) -> bool:
     """Tell whether no byte of the request can have left."""
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return True
     cause = error.args[0] if error.args else None
     return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)

@@ -26,6 +26,7 @@ import orjson
 from dispatcher.targets.sharepoint_answers import Answer, LostError
 from dispatcher.targets.sharepoint_http import NoAnswerError, Session, answer_of
 from dispatcher.targets.target import StartRefusedError
+from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Unavailable
 
 _MARGIN: Final = 300.0
@@ -114,10 +115,12 @@ class Tokens:
         secret: Callable[[], Secret],
         limit: float,
         clock: Callable[[], float] = time.monotonic,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """`secret` is asked for each new token: a rotated one is found. `limit`: seconds."""
         self._secret = secret
-        self._session = Session(limit)
+        self._limit = limit
+        self._watchdog = watchdog or Watchdog(limit)
         self._clock = clock
         self._lock = threading.Lock()
         self._token: str | None = None
@@ -142,10 +145,6 @@ class Tokens:
             if self._token == token:
                 self._token = None
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._session.close()
-
     def _ask(self) -> Answer:
         try:
             secret = self._secret()
@@ -155,7 +154,9 @@ class Tokens:
                 "scope": secret.scope,
                 **_proof(secret),
             }
-            return answer_of(lambda: self._session.post(secret.token_url, data=form))
+            # A token an hour: a connection that is kept for the next would long be dead.
+            with Session(secret.token_url, self._limit, self._watchdog) as session:
+                return answer_of(lambda: session.post(secret.token_url, data=form))
         except StartRefusedError as refused:
             detail = f"the secret file cannot be used: {refused.code}"
             outcome = Unavailable(code=Code.LOGIN_REFUSED, detail=detail, whole_target=True)

@@ -92,6 +92,9 @@ class SqlTarget:
             return Unavailable(code=Code.TARGET_BUSY, detail=server_error(error).detail)
         return None
 
+    def interrupt(self) -> None:
+        self._sessions.interrupt()
+
     def close(self) -> None:
         self._drop_writer()
         self._drop_reader()
@@ -171,6 +174,7 @@ class SqlTarget:
         try:
             session = self._session()
         except LostError as lost:
+            self._sessions.go_on()
             return [lost.outcome] * len(write_backs)
         table = session.table
         items = [
@@ -190,6 +194,7 @@ class SqlTarget:
         """Fill `results` for `items`, and return those that somebody else holds (unless `wait`)."""
         if not items:
             return []
+        self._sessions.go_on()
         if time.monotonic() > deadline:
             late = Unavailable(code=Code.TARGET_BUSY, detail="the batch took too long")
             results.update({item.index: late for item in items})
@@ -198,6 +203,7 @@ class SqlTarget:
             return self._transaction(items, results, wait=wait)
         except LostError as lost:
             self._drop_writer()
+            self._sessions.go_on()
             if self._was_idle:  # it broke before we used it: nothing was committed, so once more
                 self._was_idle = False
                 return self._write_set(items, results, deadline, wait=wait)
@@ -206,6 +212,7 @@ class SqlTarget:
         except psycopg.Error as error:
             outcome = outcome_of(server_error(error))
             self._roll_back()
+            self._sessions.go_on()
             whole = isinstance(outcome, Unavailable) and outcome.whole_target
             if whole:
                 self._drop_writer()  # the table may have changed: look again
@@ -259,6 +266,7 @@ class SqlTarget:
                 raise
             # It may be committed: the key rows will tell. Everything that was only read is true.
             self._drop_writer()
+            self._sessions.go_on()
             results.update(found)
             results.update(_unknown(writable, Code.COMMIT_ANSWER_LOST))
             return [item for item in items if item.identifier in held]
@@ -292,6 +300,7 @@ class SqlTarget:
                 )
         except psycopg.Error:
             self._drop_writer()
+            self._sessions.go_on()
             return results | _unknown(reached, Code.READ_BACK_LOST)
         for item in reached:
             ours = written[item.write_back.write_back_id]
@@ -318,7 +327,8 @@ class SqlTarget:
         if self._writer is None:
             return
         try:
-            self._writer.connection.execute("ROLLBACK")
+            with self._sessions.watchdog.over(self._writer.connection):
+                self._writer.connection.execute("ROLLBACK")
         except psycopg.Error:
             self._drop_writer()  # a connection that ends rolls back too
 

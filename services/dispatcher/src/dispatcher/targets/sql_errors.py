@@ -4,6 +4,7 @@ Details name the code, the constraint and the column, never the server's message
 values, and values may be personal data. The operator's log has no more either.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,21 @@ _LATER_CLASS: Final = {
 }
 _WHOLE_TARGET: Final = frozenset({Code.TARGET_AWAY, Code.LOGIN_REFUSED, Code.TARGET_CHANGED})
 """No other write to this target would do better, so none is tried."""
+
+
+_LOGIN: Final = re.compile(
+    r"authentication failed|not permitted to log in|no pg_hba\.conf entry|no password supplied"
+    r"|(?:role|database) \".*\" does not exist"
+)
+
+
+def is_login_refused(message: str) -> bool:
+    """Tell whether a connection was refused for its login: libpq keeps no SQLSTATE of that.
+
+    Known by the server's English words; in others it is a target that is away. Only the name of
+    what is waited for depends on it.
+    """
+    return _LOGIN.search(message) is not None
 
 
 def outcome_of(error: ServerError) -> Refused | Unavailable:

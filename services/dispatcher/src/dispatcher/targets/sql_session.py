@@ -3,8 +3,10 @@
 Owns session settings and the meaning of a connection that breaks. Nothing here writes.
 """
 
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,9 +17,9 @@ from psycopg.rows import dict_row
 from contract.targets import TargetConfig
 from conveyor.database import connect
 from dispatcher.targets import catalogue
-from dispatcher.targets.sql_errors import ServerError, outcome_of
+from dispatcher.targets.sql_errors import ServerError, is_login_refused, outcome_of
 from dispatcher.targets.sql_text import Statements
-from dispatcher.targets.target import StartRefusedError
+from dispatcher.targets.target import StartRefusedError, StoppedError
 from dispatcher.targets.watchdog import Watchdog
 from dispatcher.writeback import Code, Unavailable
 
@@ -26,6 +28,11 @@ log = structlog.get_logger()
 LIMIT: Final = 45.0
 """Seconds after which a connection that does not answer is cut."""
 _UNANSWERED_MS: Final = 20_000
+_CANCEL: Final = 1.0
+_SLICE: Final = 0.05
+_ENDING: Final = Unavailable(
+    code=Code.TARGET_AWAY, detail="the dispatcher is ending", whole_target=True
+)
 _SETTINGS: Final = (
     b"SET statement_timeout = '15s'",
     b"SET lock_timeout = '2s'",
@@ -60,6 +67,7 @@ class Sessions:
         self._config = config
         self._dsn = dsn
         self.watchdog = Watchdog(limit)
+        self._stopped = threading.Event()
 
     def connect(self, purpose: str) -> Session:
         """Open a session and check the table.
@@ -74,10 +82,11 @@ class Sessions:
             tcp_user_timeout=_UNANSWERED_MS,
         )
         try:
-            for setting in _SETTINGS:
-                connection.execute(setting)
-            with connection.cursor(row_factory=dict_row) as cursor:
-                table = catalogue.inspect(cursor, self._config)
+            with self.watchdog.over(connection):
+                for setting in _SETTINGS:
+                    connection.execute(setting)
+                with connection.cursor(row_factory=dict_row) as cursor:
+                    table = catalogue.inspect(cursor, self._config)
         except BaseException:
             connection.close()
             raise
@@ -89,6 +98,8 @@ class Sessions:
         Raises:
             LostError: there is no session to be had now.
         """
+        if self._stopped.is_set():
+            raise LostError(_ENDING)
         try:
             return self.connect(purpose)
         except StartRefusedError as refused:
@@ -103,6 +114,30 @@ class Sessions:
             log.warning("target_away", target=self._config.name, error=str(error).strip())
             raise LostError(_away(error)) from error
 
+    def interrupt(self) -> None:
+        """End what connections wait for, and open no other. Returns within two seconds.
+
+        First by asking the server, so that it does not go on for somebody who has left; one that
+        does not hear that either is cut off.
+        """
+        self._stopped.set()
+        for connection in self.watchdog.watched():
+            # A thread each, that may be left behind: older client libraries wait without a limit.
+            threading.Thread(target=_cancel, args=(connection,), daemon=True).start()
+        until = time.monotonic() + _CANCEL
+        while self.watchdog.watched() and time.monotonic() < until:
+            time.sleep(_SLICE)
+        self.watchdog.cut()
+
+    def go_on(self) -> None:
+        """Do nothing, unless all of it is to end.
+
+        Raises:
+            StoppedError: it is. Whatever went wrong just now may be because of that.
+        """
+        if self._stopped.is_set():
+            raise StoppedError
+
     @contextmanager
     def guard(self, session: Session) -> Iterator[Session]:
         """Turn a connection that broke, or that the watchdog cut, into LostError."""
@@ -113,6 +148,11 @@ class Sessions:
             if session.connection.broken or session.connection.closed:
                 raise LostError(_away(error)) from error
             raise
+
+
+def _cancel(connection: psycopg.Connection[Any]) -> None:
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=_CANCEL)
 
 
 def server_error(error: psycopg.Error) -> ServerError:
@@ -126,6 +166,9 @@ def server_error(error: psycopg.Error) -> ServerError:
 
 def _away(error: psycopg.Error) -> Unavailable:
     """Return why there is no connection. The server's words are for the operator's log only."""
+    if error.sqlstate is None and is_login_refused(str(error)):
+        detail = "the target refused the login: see the dispatcher's log"
+        return Unavailable(code=Code.LOGIN_REFUSED, detail=detail, whole_target=True)
     outcome = outcome_of(server_error(error))
     if isinstance(outcome, Unavailable) and outcome.whole_target:
         return outcome

@@ -44,6 +44,14 @@ class Snapshot:
     read_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """A second copy of what a write-back had written, removed or marked. `detail` says which."""
+
+    write_back_id: str
+    detail: str
+
+
 class StartRefusedError(Exception):
     """This target must not be worked with as it is configured: fix it and start again.
 
@@ -53,6 +61,10 @@ class StartRefusedError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class StoppedError(Exception):
+    """`interrupt` ended what was under way: no more is known of it than after a crash."""
 
 
 class Target(Protocol):
@@ -105,6 +117,8 @@ class Target(Protocol):
 
         Raises:
             ValueError: two of them are for one record. A bug of the caller.
+            StoppedError: `interrupt` was called. What is done has its keys; nothing is to be
+                recorded, so that all of it stays due.
         """
 
     def probe(self, write_back: WriteBack) -> Probe:
@@ -125,6 +139,14 @@ class Target(Protocol):
         Numeric scale, time zones, key order and the like are gone; nothing else is. Does not
         block; knows the fields once the target has answered to `inspect` or anything else. A value
         that the field cannot hold has a text of its own.
+        """
+
+    def interrupt(self) -> None:
+        """End soon whatever call is under way, from another thread, and answer no later one.
+
+        What may be ended so answers Unavailable, or raises StoppedError where its outcome must not
+        be recorded. Returns within two seconds. A target whose calls are on threads that may be
+        left behind has nothing to do here.
         """
 
     def close(self) -> None:
@@ -166,3 +188,6 @@ class TwoPhase(Target, Protocol):
 
     def send(self, prepared: Any) -> Outcome:
         """Send what `prepare` returned, once, and read it back. Outcomes as of `apply`."""
+
+    def repairs(self) -> list[Repair]:
+        """Return what was found twice and removed since the last call. Does not block."""

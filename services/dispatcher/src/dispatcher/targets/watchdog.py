@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,31 +22,46 @@ class Watchdog:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._under: dict[int, tuple[float, int]] = {}
+        self._under: dict[int, tuple[float, int, Any]] = {}
         self._closed = False
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def over(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        """Watch `connection` while the block runs."""
+    def over(self, connection: psycopg.Connection[Any]) -> Iterator[Callable[[], bool]]:
+        """Watch `connection` while the block runs. Yields what tells whether it was cut."""
         entry = id(connection)
         with self._changed:
             nested = entry in self._under
             if not nested:
-                self._under[entry] = (time.monotonic() + self._seconds, connection.fileno())
-            self._start()
+                until = time.monotonic() + self._seconds
+                self._under[entry] = (until, connection.fileno(), connection)
+                self._start()
+                if len(self._under) == 1:
+                    self._changed.notify_all()  # the thread sleeps while there is nothing to watch
         try:
-            yield
+            yield lambda: entry not in self._under
         finally:
             if not nested:
                 with self._changed:
                     self._under.pop(entry, None)
 
+    def watched(self) -> list[Any]:
+        """Return the connections that somebody waits for just now."""
+        with self._changed:
+            return [connection for _, _, connection in self._under.values()]
+
+    def cut(self) -> None:
+        """Cut all of them now. Whoever waits sees a broken connection."""
+        with self._changed:
+            for _, descriptor, _ in self._under.values():
+                _cut(descriptor)
+            self._under.clear()
+
     def close(self) -> None:
         """End the thread."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -57,12 +72,11 @@ class Watchdog:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                for entry, (until, descriptor) in list(self._under.items()):
+                for entry, (until, descriptor, _) in list(self._under.items()):
                     if until <= now:
                         del self._under[entry]
                         _cut(descriptor)
-                # Coarse on purpose: an idle process wakes up a few times a minute.
-                self._changed.wait(self._seconds / 4)
+                self._changed.wait(self._seconds / 4 if self._under else None)
 
 
 def _cut(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""The transport under the `jira` library's session: one origin, one try, an answer whole or none.
+"""The transport under every session with an HTTP target: one origin, one try, an answer or none.
 
 Owns three limits that `requests` does not have: it connects to the configured origin only, whatever
 asks for something else; an answer ends within `limit`, even where every byte of it comes in time;
@@ -7,6 +7,7 @@ and no answer is larger than any real one.
 
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ class Transport(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         if _origin(request.url or "") != self._origin:
-            raise InvalidURL("not the configured Jira", request=request)
+            raise InvalidURL("not the configured target", request=request)
         deadline = time.monotonic() + self._limit
         response = super().send(request, *args, **{**kwargs, "stream": True})
         try:
@@ -70,8 +71,17 @@ def _pools(watchdog: Watchdog) -> dict[str, type[HTTPConnectionPool]]:
     """Return connection pools whose connections are watched while an answer's head is read."""
 
     def watched(connection: HTTPConnection, read: Callable[[], HTTPResponse]) -> HTTPResponse:
-        with watchdog.over(cast("Any", connection.sock)):
-            return read()
+        with watchdog.over(cast("Any", connection.sock)) as was_cut:
+            try:
+                response = read()
+            except (OSError, HTTPException) as error:
+                if was_cut():  # which looks as if the other side had gone
+                    raise TimeoutError("no answer in time") from error
+                raise
+            if was_cut():  # a head that was cut short looks like a short one
+                response.close()
+                raise TimeoutError("the head of the answer does not end")
+            return response
 
     class Plain(HTTPConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]
