@@ -460,3 +460,57 @@ def test_update_verbs_add_and_remove_labels_and_add_a_comment(jira: JIRA) -> Non
     assert put(jira, "issue/SUP-7", {"update": update}).status_code == 204
     assert jira.issue("SUP-7").fields.labels == ["new"]
     assert len(jira.comments("SUP-7")) == 1
+
+
+DANA = ("dana@example.test", "jira-dana-token")
+PLACE = {"project": {"key": "SUP"}, "issuetype": {"name": "Task"}}
+
+
+def test_somebody_opens_an_issue_and_placet_edits_it(sandbox: Sandbox, jira: JIRA) -> None:
+    dana = connect(sandbox, DANA)
+    fields = PLACE | {"summary": "Parcel lost", "description": document("Since Monday.")}
+    issue = dana.create_issue(fields)
+    assert (issue.key, issue.fields.reporter.accountId) == ("SUP-13", dana.myself()["accountId"])
+    dana.close()
+
+    answer = put(jira, "issue/SUP-13", {"fields": {"summary": "Parcel found"}})
+    assert answer.status_code == 204
+    assert jira.issue("SUP-13").fields.summary == "Parcel found"
+    made, edited = sandbox.effects("SUP-13")
+    assert (made["operation"], made["actor"]) == ("create", "Dana Kowalski")
+    assert edited["fields"]["summary"] == {"before": "Parcel lost", "after": "Parcel found"}
+
+
+def test_a_number_is_given_once(sandbox: Sandbox) -> None:
+    dana = connect(sandbox, DANA)
+    first = dana.create_issue(PLACE | {"summary": "One"})
+    sandbox.post("edit", record=first.key, delete=True)
+    assert dana.create_issue(PLACE | {"summary": "Two"}).key == "SUP-14"
+    dana.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"project": {"key": "OPS"}}, "project"),
+        ({"issuetype": {"name": "Epic"}}, "issuetype"),
+        ({"summary": ""}, "summary"),
+        ({"customfield_1": "x"}, "customfield_1"),
+        ({"priority": {"name": "Urgent"}}, "priority"),
+    ],
+)
+def test_an_issue_that_lacks_something_is_not_made(
+    sandbox: Sandbox, change: dict[str, Any], field: str
+) -> None:
+    dana = connect(sandbox, DANA)
+    error = refused(lambda: dana.create_issue(PLACE | {"summary": "One"} | change))
+    assert error.status_code == 400
+    assert set(error.response.json()["errors"]) == {field}
+    assert sandbox.effects() == []
+    dana.close()
+
+
+def test_placet_opens_none(jira: JIRA) -> None:
+    error = refused(lambda: jira.create_issue(PLACE | {"summary": "One"}))
+    assert error.status_code == 400
+    assert "project" in error.response.json()["errors"]

@@ -17,6 +17,7 @@ FAILED = {LOGIN_REASON: "AUTHENTICATED_FAILED"}
 
 class Permission(StrEnum):
     BROWSE = "BROWSE_PROJECTS"
+    CREATE = "CREATE_ISSUES"
     EDIT = "EDIT_ISSUES"
     COMMENT = "ADD_COMMENTS"
     EDIT_OWN_COMMENTS = "EDIT_OWN_COMMENTS"
@@ -46,7 +47,7 @@ PLACET = Account(
     email="placet@example.test",
     display_name="Placet",
     secret="jira-sandbox-token",  # noqa: S106 -- published on purpose
-    permissions=WRITER,
+    permissions=WRITER - {Permission.CREATE},
 )
 ACCOUNTS = (
     PLACET,

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from sandbox.faults import Fault
-from sandbox.jira import comments, documents, issues, properties, search, server
+from sandbox.jira import comments, creation, documents, issues, properties, search, server
 from sandbox.jira.accounts import ACCOUNTS, BY_ID, BY_NAME
 from sandbox.jira.errors import JiraError
 from sandbox.jira.fields import FIELDS, Dialect, FieldValueError, parse
@@ -52,7 +52,7 @@ def jira(path: Path | None, deployment: str = "cloud") -> StandIn:
         run_due_tasks=partial(properties.run_due_tasks, records),
     )
     # `/issue/properties/{key}` before `/issue/{name}`: the first route that fits answers.
-    parts = (properties, issues, comments, search, server)
+    parts = (properties, issues, creation, comments, search, server)
     system = JiraSystem(records, cloud=cloud)
     routers = [part.routes(site) for part in parts]
     return assemble(system, records.store, routers, _prepare, _headers)

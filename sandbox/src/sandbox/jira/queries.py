@@ -65,6 +65,15 @@ DELETE FROM indexed WHERE issue_id = ? AND rowid < (
 )
 """
 INSERT_ISSUE = "INSERT INTO issue (id, key, fields, created, updated) VALUES (?, ?, ?, ?, ?)"
+# One more than any there is or was: the number of a deleted issue is not given again.
+NEXT_ISSUE = """
+SELECT 1 + max(number) FROM (
+  SELECT max(id) AS number FROM issue
+  UNION ALL
+  SELECT ? + max(CAST(substr(record, instr(record, '-') + 1) AS INTEGER))
+  FROM effect WHERE operation IN ('create', 'delete')
+)
+"""
 UPDATE_FIELDS = "UPDATE issue SET fields = ?, updated = ? WHERE id = ?"
 INSERT_CHANGE = "INSERT INTO change (issue_id, at, author, items, metadata) VALUES (?, ?, ?, ?, ?)"
 INSERT_INDEXED = "INSERT INTO indexed (issue_id, fields, visible_at) VALUES (?, ?, ?)"

@@ -15,6 +15,8 @@ from sandbox.jira.fields import FIELDS
 from sandbox.jira.rendering import change_item
 from sandbox.store import Effect, JsonObject, Store
 
+FIRST_ID = 10001
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
@@ -57,6 +59,24 @@ class Records:
             number, key, json.dumps(fields), at, at,
         )  # fmt: skip
         self._index(number, fields, visible_at=0)
+
+    def open_issue(
+        self,
+        project: str,
+        fields: JsonObject,
+        author: Author,
+        *,
+        properties: Mapping[str, Any],
+    ) -> Issue:
+        """A new issue under the project's next number, which is nobody's again."""
+        number = self.store.rows(queries.NEXT_ISSUE, FIRST_ID - 1)[0][0]
+        now, key = self.store.now(), f"{project}-{number - FIRST_ID + 1}"
+        self.create(number, key, fields, now)
+        for name, value in properties.items():
+            self.put_property("issue", number, name, value)
+        issue = Issue(id=number, key=key, fields=fields, created=now, updated=now)
+        self._note("create", issue, author, {k: (None, v) for k, v in fields.items()}, properties)
+        return issue
 
     def delete(self, issue: Issue, author: Author) -> None:
         for statement in queries.DELETE_ISSUE:

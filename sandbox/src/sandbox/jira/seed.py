@@ -6,11 +6,16 @@ from importlib.resources import files
 
 from sandbox.jira.accounts import BY_NAME
 from sandbox.jira.documents import to_document
-from sandbox.jira.records import Records
+from sandbox.jira.records import FIRST_ID, Records
 from sandbox.store import JsonObject, Store
 
 PROJECT = "SUP"
-FIRST_ID = 10001
+FIXED: JsonObject = {
+    "status": {"id": "1", "name": "Open"},
+    "issuetype": {"id": "10002", "name": "Task", "subtask": False},
+    "project": {"id": "10000", "key": PROJECT, "name": "Support"},
+}
+"""What every issue has and nobody edits."""
 CREATED = datetime(2026, 10, 1, 9, 0, tzinfo=UTC).timestamp()
 
 
@@ -37,9 +42,7 @@ class Seeder:
                 "customfield_10052": issue.get("refund"),
                 "customfield_10053": issue.get("order"),
                 "customfield_10054": None,
-                "status": {"id": "1", "name": "Open"},
-                "issuetype": {"id": "10002", "name": "Task", "subtask": False},
-                "project": {"id": "10000", "key": PROJECT, "name": "Support"},
+                **FIXED,
             }
             records.create(FIRST_ID + number, f"{PROJECT}-{number + 1}", fields, CREATED + number)
 
