@@ -175,7 +175,8 @@ def test_while_a_target_is_away_decisions_are_taken_and_the_page_says_what_waits
         return step["state"] == "RETRYING" and step["next_attempt_at"] is not None
 
     wait_for("the write to be tried again", retrying)
-    assert "it is tried again" in reviewer.http.get(f"/review/items/{item['item_id']}").text
+    page = f"/review/items/{item['item_id']}"
+    wait_for("the page to say until when", lambda: "Next try at" in reviewer.http.get(page).text)
     assert value not in place.values()
 
     place.sandbox._call("DELETE", "faults")

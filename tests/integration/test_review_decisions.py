@@ -4,13 +4,25 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
-from tests.support.review import Desk, Person, desk, fresh_database, review_item
+from tests.support.desk import wait_for
+from tests.support.review import (
+    POLICY,
+    Desk,
+    Person,
+    desk,
+    fresh_database,
+    records,
+    review_item,
+)
 
 from contract.codec import decode
 from contract.events import ReviewDecision
 from contract.statement import from_text
 from conveyor.keys import Verifier
+from review_api.ingest import Ingest, read
+from review_api.policy import parse_policy
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +113,32 @@ def test_ordinals_of_a_record_are_gapless_whoever_hurries(placet_desk: Desk) -> 
     payloads = placet_desk.query("SELECT payload FROM review.outbox WHERE type = 'ReviewDecision'")
     decoded = [decode(row[0]) for row in payloads]
     assert sorted(e.target_ordinal for e in decoded) == [0] * 6 + list(range(1, 19))
+
+
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+def test_what_moved_after_it_was_read_is_looked_at_again(
+    placet_desk: Desk, reviewer: Person
+) -> None:
+    """A revision comes in between the decision's two round trips: nobody has seen that one."""
+    the_item = review_item()
+    placet_desk.ingest([the_item])
+    seen = reviewer.item(the_item.item_id)
+    arrivals, _ = read(records([review_item(revision=2)]))
+    with psycopg.connect(placet_desk.dsn) as moving, ThreadPoolExecutor(1) as pool:
+        with moving.cursor() as cursor:
+            Ingest(placet_desk.dsn, parse_policy(POLICY))._write(cursor, arrivals)
+        deciding = pool.submit(reviewer.decide, seen)  # reads what was, and waits for the item
+        wait_for("the decision waits", lambda: placet_desk.query(_WAITING) != [(0,)], seconds=20)
+        moving.commit()
+        answer = deciding.result()
+    assert answer.status_code == 409, answer.text
+    assert answer.json()["code"] == "REVISION_SUPERSEDED"
+    assert placet_desk.query("SELECT count(*) FROM review.decision") == [(0,)]
 
 
 REFUSALS = {

@@ -106,6 +106,20 @@ def test_higher_revision_of_a_decided_item_is_a_dead_letter(
     assert _items(connection) == [(1, state, "ordinary")]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_revision_with_other_content_is_parked(
+    ingest: Ingest,
+    connection: psycopg.Connection,
+    together: bool,  # noqa: FBT001
+) -> None:
+    first, other = records([review_item(1), review_item(1, output="Mumbai.")])
+    batches = [[first, other]] if together else [[first], [other]]
+    (parked,) = [one for batch in batches for one in ingest.handle(batch)]
+    assert (parked.record, parked.reason) == (other, Reason.REVISION_REUSED)
+    rows = connection.execute("SELECT event FROM review.item_revision").fetchall()
+    assert [bytes(row[0]) for row in rows] == [first.value]
+
+
 def test_lane_can_only_rise(ingest: Ingest, connection: psycopg.Connection) -> None:
     ingest.handle(records([review_item(1, risk=Risk(score=0.95))]))
     assert _items(connection) == [(1, "PENDING", "critical")]

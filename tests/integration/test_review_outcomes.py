@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
 
 import pytest
-from tests.support.review import Desk, desk, fresh_database, review_item
+from tests.support.review import Desk, desk, fresh_database, records, review_item
 
 from contract.codec import decode
 from contract.events import ReviewDecision, Target, WriteBack, WriteBackState
 from contract.identity import write_back_event_id
 from contract.reasons import Reason
 from contract.statement import from_text
+from conveyor.errors import UnavailableError
+from review_api.outcomes import Outcomes
 
 W = WriteBackState
 
@@ -101,6 +104,23 @@ def test_write_back_moves_its_item(placet_desk: Desk, end: WriteBackState) -> No
     assert shown["state"] == state
 
 
+def test_an_overwritten_edit_is_shown_for_a_person_to_bring_back(placet_desk: Desk) -> None:
+    decision = _approve(placet_desk)
+    overwrote = {"answer": '"what they wrote"'}
+    stuck = _event(
+        decision, W.STUCK, 1, reason_code="OVERWROTE_EDIT", reason="over an edit",
+        conflicting=["answer"], overwrote=overwrote,
+    )  # fmt: skip
+    assert placet_desk.outcomes([stuck]) == []
+    reader = placet_desk.person()
+    shown = reader.http.get(f"/api/decisions/{decision['decision_id']}").json()["write_backs"][0]
+    assert shown["reason_code"] == "OVERWROTE_EDIT"
+    assert shown["reason"] == 'over an edit (answer was "what they wrote")'
+    page = reader.http.get(f"/review/items/{decision['item_id']}").text
+    assert "OVERWROTE_EDIT" in page
+    assert "what they wrote" in page
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_any_order_and_any_number_of_deliveries_end_the_same(
     placet_desk: Desk, order: tuple[int, ...]
@@ -126,6 +146,35 @@ def test_transition_with_other_content_is_a_dead_letter(placet_desk: Desk) -> No
     (parked,) = placet_desk.outcomes([_event(decision, W.APPLIED, 1)])
     assert parked.reason is Reason.KEY_REUSED
     assert _state(placet_desk) == "WRITING"
+
+
+def test_what_breaks_off_leaves_nothing_and_is_done_whole_the_next_time(
+    placet_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = _approve(placet_desk)
+    applied = _event(decision, W.APPLIED, 1)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("conveyor.outbox.insert", crash)  # the last write of the batch
+        with pytest.raises(KeyboardInterrupt):
+            placet_desk.outcomes([applied])
+    assert placet_desk.query("SELECT count(*) FROM review.write_back_event") == [(0,)]
+    assert _state(placet_desk) == "APPROVED"
+    assert placet_desk.outcomes([applied]) == []
+    assert _state(placet_desk) == "COMPLETED"
+    assert [one["state"] for one in _told(placet_desk)] == ["COMPLETED"]
+
+
+def test_while_the_database_is_away_nothing_counts_as_handled(placet_desk: Desk) -> None:
+    applied = _event(_approve(placet_desk), W.APPLIED, 1)
+    with (
+        closing(Outcomes("postgresql://nobody@127.0.0.1:1/none")) as away,
+        pytest.raises(UnavailableError),
+    ):
+        away.handle(records([applied], "placet.write-backs"))
 
 
 def test_write_back_of_nobody_is_a_dead_letter(placet_desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Operators' doors: who may, what is told, what is refused."""
+"""Operators' doors: who may, what is told, what is refused; the stop switch."""
 
 import uuid
 from collections.abc import Iterator
@@ -55,12 +55,29 @@ def test_an_sre_stops_and_starts_a_target_with_a_reason(
     assert (told.scope, told.role, told.reason) == (INSTANCE, "sre", "maintenance")
 
 
-@pytest.mark.parametrize("username", ["reviewer", "approver", "admin", "auditor"])
-def test_nobody_else_pauses(placet_desk: Desk, username: str) -> None:
-    person = placet_desk.person(username)
-    answer = person.http.post(f"/api/targets/{INSTANCE}/pause", json={"reason": "because"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "WRONG_ROLE")
-    assert controls(placet_desk, "PAUSED") == []
+MAY = {
+    "pause": {"approver", "admin", "sre"},  # whoever answers for what is written
+    "resume": {"admin", "sre"},  # whoever runs it
+}
+
+
+@pytest.mark.parametrize("door", ["targets", "switch"])
+@pytest.mark.parametrize("what", ["pause", "resume"])
+@pytest.mark.parametrize("username", ["reviewer", "approver", "admin", "auditor", "sre"])
+def test_who_may_stop_and_who_may_let_go(
+    placet_desk: Desk, username: str, what: str, door: str
+) -> None:
+    path = f"/api/targets/{INSTANCE}/{what}"
+    body: dict[str, Any] = {"reason": "because"}
+    if door == "switch":
+        path, body = (
+            {"pause": "/api/stop", "resume": "/api/resume"}[what],
+            body | {"target": INSTANCE},
+        )
+    answer = placet_desk.person(username).http.post(path, json=body)
+    allowed = username in MAY[what]
+    assert answer.status_code == (202 if allowed else 403), answer.text
+    assert len(controls(placet_desk, "PAUSED", "RESUMED")) == allowed
 
 
 @pytest.mark.parametrize(

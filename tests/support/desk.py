@@ -27,7 +27,8 @@ _RUNNING = "IDEMPOTENCY_KEY_IN_USE"
 _LOOK_AGAIN = {"SEEN_STALE", "BASELINE_UNKNOWN"}  # what was seen is not what is there
 COUNT_EFFECTS = """
 CREATE TABLE IF NOT EXISTS effect (
-    id text NOT NULL, answer text, version bigint, at timestamptz DEFAULT clock_timestamp());
+    id text NOT NULL, answer text, version bigint, at timestamptz DEFAULT clock_timestamp(),
+    who text NOT NULL DEFAULT session_user);
 CREATE OR REPLACE FUNCTION count_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO effect (id, answer, version) VALUES (NEW.id, NEW.answer, NEW.version);
@@ -102,7 +103,9 @@ class Person(Anybody):
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return self.http.post(f"/api/items/{item['item_id']}/decisions", json=body, headers=headers)
 
-    def decide_surely(self, item_id: str, action: str = "APPROVE") -> dict[str, Any]:
+    def decide_surely(
+        self, item_id: str, action: str = "APPROVE", *, seconds: float = 90
+    ) -> dict[str, Any]:
         """Decide as a patient person does: the same request again until there is an answer."""
         seen: dict[str, Any] = {}
         key = uuid.uuid4().hex
@@ -127,7 +130,7 @@ class Person(Anybody):
                 return None
             raise AssertionError(f"{answer.status_code}: {answer.text}")
 
-        return wait_for(f"a decision on {item_id}", attempt, seconds=90)
+        return wait_for(f"a decision on {item_id}", attempt, seconds=seconds)
 
 
 @dataclass
@@ -249,15 +252,18 @@ class Placet:
         finally:
             consumer.close()
 
-    def kill(self, name: str) -> None:
-        """SIGKILL one process by its own pid, and wait until a new one runs."""
-        pid = self.processes()[name]["pid"]
-        os.kill(pid, signal.SIGKILL)
-        wait_for(
-            f"{name} running again",
-            lambda: (p := self.processes()[name])["state"] == "running" and p["pid"] != pid,
-            seconds=60,
-        )
+    def kill(self, *names: str) -> None:
+        """SIGKILL processes by their own pids, all at once, and wait until new ones run."""
+        before = self.processes()
+        for name in names:
+            os.kill(before[name]["pid"], signal.SIGKILL)
+
+        def again() -> bool:
+            now = self.processes()
+            pairs = [(now[name], before[name]["pid"]) for name in names]
+            return all(one["state"] == "running" and one["pid"] != pid for one, pid in pairs)
+
+        wait_for(f"{', '.join(names)} running again", again, seconds=60 * len(names))
 
     def lag(self) -> int:
         """All of Placet's consumers together: how many records are not handled yet."""

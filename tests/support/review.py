@@ -236,7 +236,15 @@ hold = {hold}
 def served(app: Any) -> Iterator[str]:
     """Serve an application on loopback in a thread, and give its address."""
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=0,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            timeout_keep_alive=60,  # longer than a client keeps one: none meets a closing one
+        )
     )
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign]
     thread = threading.Thread(target=server.run, daemon=True)
@@ -255,7 +263,7 @@ def served(app: Any) -> Iterator[str]:
 
 TEXTS = (
     "item item_revision decision write_back write_back_event idempotency target_order baseline"
-    " outbox skip opening approval draft comment"
+    " outbox skip opening approval draft comment stop"
 )
 
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from review_api.policy import DEFAULT_REASONS, Lane, PolicyError, parse_policy
+from review_api.policy import (
+    DEFAULT_REASONS,
+    Lane,
+    PolicyError,
+    parse_policy,
+    unknown_targets,
+)
 
 RULES = """
 version = "7"
@@ -61,3 +67,62 @@ def test_version_names_the_text() -> None:
 def test_what_cannot_be_meant_is_refused(text: str) -> None:
     with pytest.raises(PolicyError):
         parse_policy(text)
+
+
+LINES = [
+    ("", None),
+    ("x =", 1),
+    ('version = "1"\nreasons = "WRONG"', 2),
+    ('reasons = ["A", "A"]', 1),
+    ('reasons = ["A", " B"]', 1),
+    ("\n\nspeed = 3", 3),
+    ('version = ""', 1),
+    ("version = true", 1),
+    ('version = "a\\u0000"', 1),
+    ("rule = 5", 1),
+    ("rule = [5]", 1),
+    ('[rule]\nlane = "critical"', 1),
+    ('[[rule]]\n# lane\nwhen = {}\nlane = "fast"', 4),
+    ("[[rule]]\nwhen = {}", 1),
+    ('[[rule]]\nlane = ["critical"]', 2),
+    ('[[rule]]\nlane = "critical"\n\n[[ rule ]]\nlane = "critical"\nwhen = { target = 5 }', 6),
+    ('[[rule]]\nlane = "critical"\nwhen = { field = "" }', 3),
+    ('[[rule]]\nlane = "critical"\nwhen = { risk_at_least = 1.01 }', 3),
+    ('[[rule]]\nlane = "critical"\nwhen = { risk_at_least = nan }', 3),
+    ('[[rule]]\nlane = "critical"\nwhen = { risk_at_least = true }', 3),
+    ('[[rule]]\nlane = "critical"\n[rule.when]\n\namount_over = inf', 5),
+    ('[[rule]]\nlane = "critical"\nwhen = 5', 3),
+    ('[[rule]]\nlane = "critical"\nwhy = "so"', 3),
+    ("x = 1e99999999999999999999", 1),
+    ("x = " + "9" * 5_000, 1),
+    ("x = " + "[" * 100_000, 1),
+    ('x = """\n\n', 2),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), LINES, ids=[repr(text[:40]) for text, _ in LINES])
+def test_fault_is_told_with_its_line(text: str, line: int | None) -> None:
+    if line is None:
+        assert parse_policy(text).rules == ()
+        return
+    with pytest.raises(PolicyError) as refused:
+        parse_policy(text)
+    assert refused.value.line == line
+    assert str(refused.value) == f"policy: line {line}: {refused.value.said}"
+
+
+@pytest.mark.parametrize(
+    ("assigned", "risk", "lane"),
+    [
+        (Lane.ORDINARY, 0.1, Lane.ORDINARY),
+        (Lane.ORDINARY, 0.8, Lane.CRITICAL),
+        (Lane.CRITICAL, 0.1, Lane.CRITICAL),
+    ],
+)
+def test_lane_of_what_waits_only_rises(assigned: Lane, risk: float, lane: Lane) -> None:
+    assert parse_policy(RULES).lane_again(assigned, "faq", risk, {}) is lane
+
+
+def test_rules_for_targets_that_nobody_has_are_told() -> None:
+    assert unknown_targets(parse_policy(RULES), ["faq"]) == ["pay"]
+    assert unknown_targets(parse_policy(RULES), ["pay"]) == []

@@ -4,7 +4,7 @@ Owns the rules: nobody changes what somebody else has changed meanwhile, nobody 
 in away, and there is always an administrator left. What is read comes in locked (`commands`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -38,22 +38,20 @@ class Account:
         return self.enabled and may(self.roles, Permission.PEOPLE)
 
 
-def check_change(
+def changed(
     actor_id: UUID,
     found: Account | None,
     version: int,
     administrators: Iterable[Account],
-    *,
-    takes_away: bool,
-) -> Account:
-    """Return the account that `actor_id` may change now, who looked at it at `version`.
+    change: Callable[[Account], Account],
+) -> tuple[Account, Account]:
+    """Return the account as it is and as `change` makes it, for `actor_id` who saw it at `version`.
 
-    `administrators` are the accounts that administer, as they are under the lock. `takes_away`: the
-    account will not administer any more.
+    `administrators` are the accounts that administer, as they are under the lock.
 
     Raises:
-        ProblemError: WRONG_ROLE (of the actor's, meanwhile), NOT_FOUND, ACCOUNT_CHANGED,
-            LAST_ADMIN, OWN_ACCOUNT.
+        ProblemError: WRONG_ROLE (the actor's is another one meanwhile), NOT_FOUND,
+            ACCOUNT_CHANGED, LAST_ADMIN, OWN_ACCOUNT; or what `change` raises.
     """
     able = {one.account_id for one in administrators if one.administers}
     if actor_id not in able:
@@ -62,15 +60,21 @@ def check_change(
         raise ProblemError(Code.NOT_FOUND, "There is no such account.")
     if found.version != version:
         raise _changed(found)
-    if takes_away and able == {found.account_id}:
+    wanted = change(found)
+    if found.administers and not wanted.administers:
+        _check_left(actor_id, found, able)
+    return found, wanted
+
+
+def _check_left(actor_id: UUID, found: Account, able: set[UUID]) -> None:
+    if able == {found.account_id}:
         raise ProblemError(
             Code.LAST_ADMIN, f"{found.username} is the only account that can change accounts."
         )
-    if takes_away and found.account_id == actor_id:
+    if found.account_id == actor_id:
         raise ProblemError(
             Code.OWN_ACCOUNT, "This is the account you are signed in with. Nothing was done."
         )
-    return found
 
 
 def _changed(found: Account) -> ProblemError:

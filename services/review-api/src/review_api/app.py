@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from review_api.api import (
+    bulk,
     claims,
     comments,
     decisions,
@@ -19,31 +20,44 @@ from review_api.api import (
     labels,
     operations,
     people,
+    policy,
     session,
+    stops,
     targets,
 )
 from review_api.api.guard import GuardedRoute, UnguardedRouteError, needs
 from review_api.api.middleware import Careful
 from review_api.desk import Desk
+from review_api.pages import bulk as bulk_pages
 from review_api.pages import errors as page_errors
 from review_api.pages import forms, insight, queue, sign_in, static
+from review_api.pages import people as people_pages
+from review_api.pages import policy as policy_pages
+from review_api.pages import stop as stop_page
 from review_api.problems import ProblemError
 from review_api.roles import Permission
 
 ROUTERS = (
     items.router,
     labels.router,
+    bulk.router,
     decisions.router,
     claims.router,
     comments.router,
     drafts.router,
     session.router,
     people.router,
+    policy.router,
     operations.router,
     targets.router,
+    stops.router,
     queue.router,
     forms.router,
+    bulk_pages.router,
     insight.router,
+    stop_page.router,
+    people_pages.router,
+    policy_pages.router,
     sign_in.router,
     static.router,
 )

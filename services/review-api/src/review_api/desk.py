@@ -7,6 +7,8 @@ from typing import Any, Final
 from fastapi import Request
 
 from conveyor.keys import Signer
+from review_api.commands.accounts import Accounts
+from review_api.commands.bulk import Bulk
 from review_api.commands.claims import Claims
 from review_api.commands.comments import Comments
 from review_api.commands.decide import Decide
@@ -16,11 +18,14 @@ from review_api.commands.labels import Labels
 from review_api.commands.look import Look
 from review_api.commands.operate import Operate
 from review_api.commands.people import People
+from review_api.commands.policing import Policing
 from review_api.commands.sign_in import SignIn
+from review_api.commands.stops import Stops
 from review_api.commands.take_back import TakeBack
 from review_api.hint import Hint
 from review_api.listing import Listing
 from review_api.measures import Measures
+from review_api.policies import Policies
 from review_api.policy import Policy
 from review_api.settings import ApiSettings
 from review_api.snapshots import Snapshots
@@ -35,8 +40,9 @@ class Desk:
     store: Store
     hint: Hint
     snapshots: Snapshots
-    policy: Policy
+    policies: Policies
     decide: Decide
+    bulk: Bulk
     take_back: TakeBack
     claims: Claims
     comments: Comments
@@ -47,17 +53,29 @@ class Desk:
     measures: Measures
     sign_in: SignIn
     people: People
+    accounts: Accounts
+    policing: Policing
     operate: Operate
+    stops: Stops
     target_states: TargetStates
     secure: bool
+
+    @property
+    def policy(self) -> Policy:
+        """Return the newest policy that this process has heard of: for pages, not for deciding."""
+        return self.policies.latest
 
     async def open(self) -> None:
         """Begin to connect."""
         await self.store.open()
         await self.hint.open()
+        self.policies.open()
+        self.stops.open()
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.stops.close()
+        await self.policies.close()
         await self.hint.close()
         await self.snapshots.close()
         await self.target_states.close()
@@ -73,31 +91,36 @@ def build(settings: ApiSettings) -> Desk:
     store = Store(settings.database, settings.pool)
     hint = Hint(settings.database)
     digester = settings.digester()
-    policy = settings.read_policy()
+    policies = Policies(store, settings.read_policy())
     targets = settings.read_targets()
     token = settings.service_token_file.read_text("utf-8").strip()
     snapshots = Snapshots(store=store, targets=targets, token=token)
+    states = TargetStates(targets=targets, token=token)
     signing: Final[dict[str, Any]] = {
         "store": store,
         "hint": hint,
         "signer": Signer.load(settings.decision_key_file),
         "digester": digester,
     }
+    decide = Decide(
+        **signing,
+        judge=Judge(digester=digester, targets=targets),
+        policies=policies,
+    )
     return Desk(
         store=store,
         hint=hint,
         snapshots=snapshots,
-        policy=policy,
-        decide=Decide(
-            **signing,
-            judge=Judge(digester=digester, policy=policy, targets=targets),
-            policy_version=policy.version,
+        policies=policies,
+        decide=decide,
+        bulk=Bulk(
+            store=store, decide=decide, digester=digester, reasons=lambda: policies.latest.reasons
         ),
         take_back=TakeBack(**signing),
         comments=Comments(store=store, digester=digester),
         drafts=Drafts(store),
         claims=Claims(store=store, digester=digester),
-        look=Look(store=store, snapshots=snapshots, digester=digester),
+        look=Look(store=store, snapshots=snapshots, states=states, digester=digester),
         listing=Listing(store),
         labels=Labels(
             store=store,
@@ -108,8 +131,17 @@ def build(settings: ApiSettings) -> Desk:
         measures=Measures(store),
         sign_in=SignIn(store=store, hint=hint, digester=digester),
         people=People(store=store, digester=digester),
-        operate=Operate(store=store, hint=hint, digester=digester, targets=targets),
-        target_states=TargetStates(targets=targets, token=token),
+        accounts=Accounts(store=store, hint=hint, digester=digester),
+        policing=Policing(
+            store=store,
+            hint=hint,
+            digester=digester,
+            targets=targets,
+            initial=settings.policy_text(),
+        ),
+        operate=Operate(store=store, hint=hint, digester=digester),
+        stops=Stops(store=store, hint=hint, digester=digester, targets=targets),
+        target_states=states,
         secure=settings.secure,
     )
 

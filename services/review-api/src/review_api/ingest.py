@@ -24,6 +24,7 @@ from conveyor.database import connect, unavailable_database
 from conveyor.errors import UnavailableError
 from conveyor.record import Parked, Record
 from review_api import review
+from review_api.policies import PolicyInForce
 from review_api.policy import Lane, Policy
 from review_api.queries import QUERIES, words
 from review_api.review import Happening, State
@@ -163,9 +164,9 @@ class Ingest:
     """Handles batches of `placet.review-items`."""
 
     def __init__(self, dsn: str, policy: Policy) -> None:
-        """Connect at the first batch."""
+        """Connect at the first batch. `policy` counts while none was ever stored."""
         self._dsn = dsn
-        self._policy = policy
+        self._in_force, self._policy = PolicyInForce(policy), policy
         self._connection: Connection[Any] | None = None
 
     def handle(self, records: Sequence[Record]) -> Sequence[Parked]:
@@ -196,6 +197,7 @@ class Ingest:
     def _write(self, cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> Sorted:
         if not arrivals:
             return Sorted()
+        self._policy = self._in_force.read(cursor)  # this lock before those of items, as deciding
         ids = sorted({arrival.item.item_id for arrival in arrivals})
         cursor.execute(QUERIES["lock_items"], {"items": ids})
         found = {
@@ -245,7 +247,9 @@ class Ingest:
     def _revision(self, item: ReviewItem, known: _Known) -> dict[str, Any]:
         target = item.change.target
         # The lane can only rise: a pipeline must not talk its way out of the critical one.
-        lane = self._lane(item) if known.lane is Lane.ORDINARY else Lane.CRITICAL
+        lane = self._policy.lane_again(
+            known.lane, target.instance, item.risk.score, item.change.fields
+        )
         return {
             "item": item.item_id,
             "revision": item.revision,

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -12,9 +13,10 @@ from conveyor import logs
 from conveyor.process import stop_on_signals
 from review_api.app import create_app
 from review_api.commands.people import People, new_account, person_named
+from review_api.commands.policy_file import install
 from review_api.desk import build
 from review_api.problems import ProblemError
-from review_api.ready import migrate_when_there
+from review_api.ready import migrate_when_there, when_there
 from review_api.settings import AccountSettings, ApiSettings
 from review_api.store import Store
 
@@ -45,10 +47,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 def _serve() -> int:
     settings = ApiSettings.model_validate({})
     logs.configure("review-api", settings.log_level)
-    desk = build(settings)
-    if not migrate_when_there(settings.database, stop_on_signals()):
+    desk, stop = build(settings), stop_on_signals()
+    if not migrate_when_there(settings.database, stop):
         return 0
-    log.info("started", url=settings.public_url, policy=desk.policy.version)
+    if not when_there(partial(install, settings), stop):
+        return 0
+    log.info("started", url=settings.public_url)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(desk),

@@ -77,7 +77,8 @@ def _sound(event: WriteBack) -> bool:
     except ValueError:
         return False
     texts = (event.reason or "", event.reason_code or "", event.target_version or "")
-    return "\0" not in "".join((*texts, *event.conflicting))
+    found = (*event.overwrote, *event.overwrote.values())
+    return "\0" not in "".join((*texts, *event.conflicting, *found))
 
 
 class Outcomes:
@@ -164,7 +165,7 @@ def _take_in(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> list[Arrival]:
             "ats": [event.timestamp for event in events],
             "attempts": [event.attempts for event in events],
             "reason_codes": [event.reason_code for event in events],
-            "reasons": [event.reason for event in events],
+            "reasons": [_words(event) for event in events],
         },
     )
     return [first[row[0], row[1]] for row in cursor]
@@ -197,6 +198,14 @@ def _reused(
     return parked
 
 
+def _words(event: WriteBack) -> str | None:
+    """Return why, for people; what was overwritten is there for them to bring back."""
+    if not event.overwrote:
+        return event.reason
+    found = "; ".join(f"{name} was {text}" for name, text in sorted(event.overwrote.items()))
+    return f"{event.reason or ''} ({found})".lstrip()
+
+
 def _newest(arrivals: Iterable[Arrival]) -> list[WriteBack]:
     newest: dict[str, WriteBack] = {}
     for arrival in arrivals:
@@ -217,7 +226,7 @@ def _move_write_backs(cursor: Cursor[Any], newest: Sequence[WriteBack]) -> None:
             "attempts": [event.attempts for event in newest],
             "next_attempts": [event.next_attempt_at for event in newest],
             "reason_codes": [event.reason_code for event in newest],
-            "reasons": [event.reason for event in newest],
+            "reasons": [_words(event) for event in newest],
             "target_versions": [event.target_version for event in newest],
             "conflicting": [orjson.dumps(event.conflicting).decode() for event in newest],
             "ats": [event.timestamp for event in newest],

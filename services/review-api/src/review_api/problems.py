@@ -40,6 +40,7 @@ class Code(StrEnum):
     SEEN_STALE = "SEEN_STALE"
     SECOND_APPROVAL_REQUIRED = "SECOND_APPROVAL_REQUIRED"
     NOT_SUPPORTED = "NOT_SUPPORTED"
+    TOO_MANY_ITEMS = "TOO_MANY_ITEMS"
     REASON_REQUIRED = "REASON_REQUIRED"
     BAD_REASON = "BAD_REASON"
     UNKNOWN_FIELD = "UNKNOWN_FIELD"
@@ -113,6 +114,9 @@ KINDS: Final[dict[Code, Kind]] = {
         403, "This change needs two people", "Take the next item: another approver has to decide."
     ),
     Code.NOT_SUPPORTED: Kind(422, "Not supported yet", "See what the documentation offers."),
+    Code.TOO_MANY_ITEMS: Kind(
+        422, "Too many items at once", "Select what one page shows, at most 200."
+    ),
     Code.REASON_REQUIRED: Kind(422, "A reason code is required", "Choose one and send again."),
     Code.BAD_REASON: Kind(422, "The policy has no such reason", "Choose one of the list."),
     Code.UNKNOWN_FIELD: Kind(422, "The change has no such field", _FIX),

@@ -23,7 +23,8 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
        item_revision.event,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at,
-       idempotency.request_digest, idempotency.status, idempotency.body
+       idempotency.request_digest, idempotency.status, idempotency.body,
+       (SELECT coalesce(max(ordinal), 0) FROM review.policy) AS policy
   FROM json_to_recordset(%(asked)s::json) AS asked (n integer, token text, item uuid, key text)
   JOIN review.session ON session.token_hash = decode(asked.token, 'hex')
   JOIN review.account USING (account_id)
@@ -45,14 +46,20 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
 -- Locks are taken in one order by everybody: items by id, then records by key. The target's ordinal
 -- is drawn under the record's lock and is the last field of the event. Claims are compared under the
 -- item's lock: nobody decides what somebody else has claimed in between, or under a lapsed claim.
-WITH orders AS MATERIALIZED (
+-- The policy an order was judged by must be in force, and stays it until the commit: that lock comes
+-- before all others.
+WITH in_force AS MATERIALIZED (
+    SELECT review.policy_in_force() AS ordinal
+), orders AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(orders)s::json) AS row (
         n integer, item uuid, version integer, state text, lane text, policy_version text,
         decision uuid, ordinal integer, revision integer, action text,
         person uuid, actor uuid, name text, role text, reason_code text,
         at timestamptz, not_before timestamptz, statement text, key_id text, signature text,
         record_key text, draws boolean, payload text, headers text, steps json,
-        key text, request_digest text, body text, outcome json, claim integer, first uuid)
+        key text, request_digest text, body text, outcome json, claim integer, first uuid,
+        policy integer)
+     WHERE policy = (SELECT ordinal FROM in_force)
 ), locked AS MATERIALIZED (
     SELECT item.item_id, item.version, item.claims, item.claim_person, item.claim_until
       FROM orders JOIN review.item ON item.item_id = orders.item
@@ -119,13 +126,17 @@ SELECT n, drawn FROM numbered
 
 -- name: first_approve
 -- The first approval of two, whole: state, what was signed, the answer under its key, the event.
-WITH held AS (
+-- Under the policy that it was judged by, as `decide`.
+WITH in_force AS MATERIALIZED (
+    SELECT review.policy_in_force() AS ordinal
+), held AS (
     UPDATE review.item
        SET state = %(state)s, lane = %(lane)s, policy_version = %(policy_version)s,
            version = version + 1, changed_at = %(at)s, open_decision = NULL,
            first_approval = %(id)s::uuid, first_person = %(person)s,
            claim_person = NULL, claim_name = NULL, claim_until = NULL
-     WHERE item_id = %(item)s AND version = %(version)s
+     WHERE (SELECT ordinal FROM in_force) = %(policy)s
+       AND item_id = %(item)s AND version = %(version)s
        AND CASE WHEN claim_until > clock_timestamp()
                 THEN claim_person = %(person)s AND coalesce(%(claim)s::integer = claims, true)
                 ELSE %(claim)s::integer IS NULL END
@@ -374,6 +385,22 @@ SELECT write_back.write_back_id, write_back.step, write_back.state, write_back.a
   FROM review.write_back JOIN review.item USING (item_id)
  WHERE write_back.decision_id = %(decision)s ORDER BY write_back.step
 
+-- name: before_write
+-- What stands before a decision's write: earlier ones on its record, and a stop of its target.
+SELECT (SELECT count(*)
+          FROM review.item AS other
+          JOIN review.decision AS earlier ON earlier.decision_id = other.open_decision
+         WHERE other.instance = item.instance AND other.identifier = item.identifier
+           AND other.state IN ('APPROVED', 'WRITING', 'STUCK', 'UNDOING')
+           AND earlier.target_ordinal BETWEEN 1 AND decision.target_ordinal - 1) AS ahead,
+       stop.name AS stopped_by, stop.reason AS stop_reason
+  FROM review.decision
+  JOIN review.item USING (item_id)
+  LEFT JOIN LATERAL (
+       SELECT name, reason FROM review.stop
+        WHERE scope IN (item.instance, '*') ORDER BY stopped_at LIMIT 1) AS stop ON true
+ WHERE decision.decision_id = %(decision)s
+
 -- name: save_baseline
 -- The newest reading wins, whoever is late.
 INSERT INTO review.baseline AS known
@@ -388,7 +415,7 @@ RETURNING expires_at
 
 -- name: account_by_username
 SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
-       account.password_hash
+       account.password_hash, account.one_time
   FROM review.account JOIN review.person USING (person_id)
  WHERE account.username = %(username)s AND account.disabled_at IS NULL
 
@@ -417,6 +444,9 @@ DELETE FROM review.sign_in_failure WHERE name_digest = %(name)s
 DELETE FROM review.sign_in_failure WHERE last_at < now() - interval '2 days'
 
 -- name: open_session
+WITH came AS (
+    UPDATE review.account SET last_sign_in_at = now() WHERE account_id = %(account)s
+)
 INSERT INTO review.session (token_hash, account_id, expires_at)
 VALUES (%(token)s, %(account)s, now() + %(seconds)s * interval '1 second')
 
@@ -428,27 +458,87 @@ DELETE FROM review.session WHERE expires_at < now()
 
 -- name: people
 SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
-       account.created_at, account.disabled_at
+       account.created_at, account.disabled_at, account.version, account.changed_at,
+       account.changed_by, account.one_time, account.last_sign_in_at
   FROM review.account JOIN review.person USING (person_id)
  ORDER BY account.username LIMIT 1000
+
+-- name: accounts_beside
+-- An account and the others of the same person.
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       account.created_at, account.disabled_at, account.version, account.changed_at,
+       account.changed_by, account.one_time, account.last_sign_in_at
+  FROM review.account AS asked
+  JOIN review.account ON account.person_id = asked.person_id
+  JOIN review.person ON person.person_id = account.person_id
+ WHERE asked.account_id = %(account)s ORDER BY account.username
+
+-- name: lock_accounts
+-- The one to change and all that administer, in the order of their ids, as everybody locks them.
+-- Administrators who change one another wait here, and see what the first one did.
+SELECT account_id, person_id, username, roles, disabled_at, version, changed_at, changed_by
+  FROM review.account
+ WHERE account_id = %(account)s OR 'admin' = ANY (roles)
+ ORDER BY account_id FOR NO KEY UPDATE
+
+-- name: update_account
+-- Under the lock. A new password is for one time.
+UPDATE review.account
+   SET roles = %(roles)s,
+       disabled_at = CASE WHEN %(enabled)s THEN NULL ELSE coalesce(disabled_at, now()) END,
+       password_hash = coalesce(%(password_hash)s, password_hash),
+       one_time = one_time OR %(password_hash)s::text IS NOT NULL,
+       version = version + 1, changed_at = clock_timestamp(), changed_by = %(by)s
+ WHERE account_id = %(account)s
+
+-- name: choose_password
+-- One's own, in place of the one that was just typed: not of another that an admin made meanwhile.
+UPDATE review.account
+   SET password_hash = %(password_hash)s, one_time = false,
+       version = version + 1, changed_at = clock_timestamp(), changed_by = %(by)s
+ WHERE account_id = %(account)s AND password_hash = %(was)s AND disabled_at IS NULL
+RETURNING account_id
+
+-- name: close_sessions_of_account
+DELETE FROM review.session WHERE account_id = %(account)s
+
+-- name: close_sessions_of_person
+DELETE FROM review.session USING review.account
+ WHERE account.account_id = session.account_id AND account.person_id = %(person)s
+
+-- name: person_decides
+-- Whether somebody can still decide, with any of their accounts.
+SELECT 1 AS found FROM review.account
+ WHERE person_id = %(person)s AND disabled_at IS NULL AND roles && %(roles)s::text[]
+
+-- name: claims_of_person
+-- What somebody holds at this moment. It reads what waits: not on a path that people wait for.
+SELECT item.item_id, item.revision, item.correlation_id, item.claims, item_revision.event_id,
+       clock_timestamp() AS now
+  FROM review.item JOIN review.item_revision USING (item_id, revision)
+ WHERE item.state = ANY (%(states)s::text[]) AND item.claim_person = %(person)s
+   AND item.claim_until > clock_timestamp()
+ ORDER BY item.item_id FOR NO KEY UPDATE OF item
 
 -- name: add_person
 INSERT INTO review.person (person_id, name) VALUES (%(person)s, %(name)s)
     ON CONFLICT (person_id) DO NOTHING
 
 -- name: has_person
-SELECT 1 AS found FROM review.person WHERE person_id = %(person)s
+SELECT name FROM review.person WHERE person_id = %(person)s
 
 -- name: add_account
-INSERT INTO review.account (account_id, person_id, username, password_hash, roles)
-VALUES (%(account)s, %(person)s, %(username)s, %(password_hash)s, %(roles)s)
+INSERT INTO review.account (account_id, person_id, username, password_hash, roles, one_time,
+                            changed_by)
+VALUES (%(account)s, %(person)s, %(username)s, %(password_hash)s, %(roles)s, %(one_time)s, %(by)s)
 
 -- name: account_id_by_username
 SELECT account_id FROM review.account WHERE username = %(username)s
 
 -- name: change_account
 UPDATE review.account
-   SET password_hash = %(password_hash)s, roles = %(roles)s, disabled_at = NULL
+   SET password_hash = %(password_hash)s, roles = %(roles)s, disabled_at = NULL, one_time = false,
+       version = version + 1, changed_at = clock_timestamp(), changed_by = %(by)s
  WHERE username = %(username)s
 
 -- name: add_to_outbox
@@ -539,6 +629,70 @@ SELECT hours.hour, coalesce(decided, 0) AS decided, coalesce(approved, 0) AS app
 
 -- name: ready
 SELECT 1 AS one
+
+-- name: policy_in_force
+SELECT review.policy_in_force()
+
+-- name: newest_policy
+SELECT coalesce(max(ordinal), 0) AS ordinal FROM review.policy
+
+-- name: policy_text
+SELECT text FROM review.policy WHERE ordinal = %(ordinal)s
+
+-- name: lock_policy
+-- Alone: nothing is decided or taken in under the policy before while another one is stored.
+SELECT pg_advisory_xact_lock(hashtextextended('review.policy', 0))
+
+-- name: policies
+-- The newest first, without their texts; and what holding the waiting items against them has done.
+SELECT policy.ordinal, policy.version, policy.digest, policy.saved_at, policy.name, policy.reason,
+       sweep.examined, sweep.raised, sweep.finished_at
+  FROM review.policy LEFT JOIN review.policy_sweep AS sweep USING (ordinal)
+ ORDER BY policy.ordinal DESC LIMIT 50
+
+-- name: policy
+SELECT policy.ordinal, policy.version, policy.digest, policy.text, policy.saved_at, policy.name,
+       policy.person_id, policy.reason, sweep.examined, sweep.raised, sweep.finished_at
+  FROM review.policy LEFT JOIN review.policy_sweep AS sweep USING (ordinal)
+ WHERE policy.ordinal = coalesce(%(ordinal)s::integer, (SELECT max(ordinal) FROM review.policy))
+
+-- name: add_policy
+INSERT INTO review.policy (ordinal, version, digest, text, person_id, actor_id, name, reason)
+SELECT coalesce(max(ordinal), 0) + 1, %(version)s, %(digest)s, %(text)s, %(person)s::uuid,
+       %(actor)s::uuid, %(name)s, %(reason)s
+  FROM review.policy
+RETURNING ordinal, saved_at
+
+-- name: waiting_items
+-- What waits in one state, page by page in the order in which it is decided. Keys are text, because
+-- no due date is infinity, which no Python date is.
+SELECT item.item_id, item.version, item.state, item.lane, item.instance, item.identifier,
+       item.risk, item.external_id, item_revision.title, item_revision.event,
+       item.due_at::text AS due_key, -item.risk AS risk_key
+  FROM review.item JOIN review.item_revision USING (item_id, revision)
+ WHERE item.state = %(state)s
+   AND (item.due_at, (-item.risk), item.item_id)
+       > (%(due_key)s::timestamptz, %(risk_key)s::double precision, %(item)s::uuid)
+   AND (item.lane = 'ordinary' OR %(all)s)
+ ORDER BY item.due_at, (-item.risk), item.item_id LIMIT %(limit)s
+
+-- name: raise_lanes
+-- Only of what is as it was read: who has decided meanwhile has decided under the new policy.
+UPDATE review.item
+   SET lane = 'critical', policy_version = %(policy_version)s, version = item.version + 1
+  FROM unnest(%(items)s::uuid[], %(versions)s::integer[]) AS row (id, version)
+ WHERE item.item_id = row.id AND item.version = row.version
+
+-- name: unswept_policy
+-- The policy in force, while the waiting items have not been held against it.
+SELECT policy.ordinal, policy.text
+  FROM review.policy
+ WHERE policy.ordinal = (SELECT max(ordinal) FROM review.policy)
+   AND NOT EXISTS (SELECT 1 FROM review.policy_sweep WHERE policy_sweep.ordinal = policy.ordinal)
+
+-- name: add_sweep
+INSERT INTO review.policy_sweep (ordinal, examined, raised)
+VALUES (%(ordinal)s, %(examined)s, %(raised)s) ON CONFLICT (ordinal) DO NOTHING
 
 -- name: lock_items
 -- In the order of their ids, as everybody who locks several does.
@@ -632,12 +786,12 @@ UPDATE review.baseline SET expires_at = now()
 -- Decisions that stand, after a place in time; without `event` where they are another source's, so
 -- that a page costs the same however few are wanted. The end is now() and not the clock: with a
 -- bound that is the same for the whole statement the index is read no further.
-SELECT page.decision_id, page.action, page.decided_at, item.lane,
+SELECT page.decision_id, page.action, page.decided_at, page.lane,
        CASE WHEN page.wanted THEN page.statement END AS statement,
        CASE WHEN page.wanted THEN item_revision.event END AS event,
        undo.decided_at AS undone_at, undo.role AS undone_role
   FROM (SELECT decision.decision_id, decision.item_id, decision.revision, decision.ordinal,
-               decision.action, decision.decided_at, decision.statement,
+               decision.action, decision.decided_at, decision.statement, known.lane,
                decision.action <> 'TAKE_BACK' AND decision.taken_back_by IS NULL
                AND (%(source)s::text IS NULL OR known.source = %(source)s) AS wanted
           FROM review.decision JOIN review.item AS known USING (item_id)
@@ -646,7 +800,6 @@ SELECT page.decision_id, page.action, page.decided_at, item.lane,
                    %(until)s::timestamptz,
                    now() - %(settled)s::float8 * interval '1 second')
          ORDER BY decision.decided_at, decision.decision_id LIMIT %(limit)s) AS page
-  JOIN review.item USING (item_id)
   JOIN review.item_revision USING (item_id, revision)
   LEFT JOIN LATERAL (
         SELECT later.decided_at, later.role FROM review.decision AS later

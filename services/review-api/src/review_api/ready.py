@@ -1,6 +1,7 @@
 """Bring the schema up to date, as soon as the database is there."""
 
 import threading
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Final
 
@@ -18,10 +19,17 @@ _PAUSE: Final = 0.5
 
 def migrate_when_there(dsn: str, stop: threading.Event) -> bool:
     """Wait for the database and migrate. False: told to stop before that."""
+    return when_there(
+        lambda: migrate(dsn, SCHEMA, files("review_api").joinpath("migrations")), stop
+    )
+
+
+def when_there(do: Callable[[], object], stop: threading.Event) -> bool:
+    """Do something with the database as soon as it answers. False: told to stop before that."""
     while not stop.is_set():
         try:
             with unavailable_database():
-                migrate(dsn, SCHEMA, files("review_api").joinpath("migrations"))
+                do()
         except UnavailableError as error:
             log.warning("unavailable", error=str(error))
             stop.wait(_PAUSE)

@@ -46,8 +46,9 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     | {Permission.UNSTICK, Permission.PAUSE},
     Role.ADMIN: _ALWAYS
     | {Permission.READ, Permission.MEASURES, Permission.PEOPLE, Permission.EXPORT}
-    | {Permission.PAUSE, Permission.RESUME},
-    Role.AUDITOR: _ALWAYS | {Permission.READ, Permission.MEASURES, Permission.EXPORT},
+    | {Permission.PAUSE, Permission.RESUME, Permission.OVERSEE, Permission.POLICY},
+    Role.AUDITOR: _ALWAYS
+    | {Permission.READ, Permission.MEASURES, Permission.EXPORT, Permission.OVERSEE},
     Role.SRE: _ALWAYS | {Permission.MEASURES, Permission.PAUSE, Permission.RESUME},
 }
 

@@ -20,9 +20,13 @@ class DeskSettings(ServiceSettings):
         """Return the configured targets by name."""
         return parse_targets(self.targets.read_text("utf-8"))
 
+    def policy_text(self) -> str:
+        """Return the text of the policy file."""
+        return self.policy.read_text("utf-8")
+
     def read_policy(self) -> Policy:
-        """Return the policy."""
-        return parse_policy(self.policy.read_text("utf-8"))
+        """Return the policy in the file: in force until one is stored."""
+        return parse_policy(self.policy_text())
 
 
 class WorkerSettings(DeskSettings):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import httpx
+import aiohttp
 import msgspec
 import orjson
 import structlog
@@ -23,7 +23,7 @@ from review_api.store import Store
 log = structlog.get_logger()
 
 FRESH_SECONDS: Final = 30.0
-_TIMEOUT: Final = httpx.Timeout(2.0)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 _NOT_FOUND: Final = 404
 _OK: Final = 200
 
@@ -55,17 +55,14 @@ class Snapshots:
         """`token` is what dispatchers know the desk by."""
         self._store = store
         self._targets = targets
-        self._client = httpx.AsyncClient(
-            timeout=_TIMEOUT,
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._token = token
+        self._client: aiohttp.ClientSession | None = None
         self._asking: dict[tuple[str, str], asyncio.Future[Reading]] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.close()
 
     async def current(
         self, instance: str, identifier: str, known: Baseline | None, now: datetime
@@ -119,22 +116,34 @@ class Snapshots:
         if target is None:
             raise SnapshotError(f"no target {instance!r} is configured")
         try:
-            answer = await self._client.get(
+            async with self._session().get(
                 f"{target.dispatcher_url.rstrip('/')}/internal/snapshot",
                 params={"instance": instance, "identifier": identifier},
-            )
-        except httpx.HTTPError as error:
+                allow_redirects=False,
+            ) as answer:
+                status, body = answer.status, await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise SnapshotError(f"no answer: {error!r}") from error
-        if answer.status_code == _NOT_FOUND and _code(answer) == "RECORD_NOT_FOUND":
+        if status == _NOT_FOUND and _code(body) == "RECORD_NOT_FOUND":
             return None
-        if answer.status_code != _OK:
-            raise SnapshotError(f"HTTP {answer.status_code}")
-        return _checked(answer.content)
+        if status != _OK:
+            raise SnapshotError(f"HTTP {status}")
+        return _checked(body)
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Return the connections; made at first use, because they belong to the running loop."""
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                timeout=_TIMEOUT,
+                headers={"Authorization": f"Bearer {self._token}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._client
 
 
-def _code(answer: httpx.Response) -> Any:
+def _code(body: bytes) -> Any:
     try:
-        problem = answer.json()
+        problem = orjson.loads(body)
     except ValueError:
         return None
     return problem.get("code") if isinstance(problem, dict) else None

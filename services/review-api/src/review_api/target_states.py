@@ -1,6 +1,7 @@
-"""How the targets are doing, as their dispatchers say. Owns nothing: it is asked each time."""
+"""How the targets are doing, as their dispatchers say. Kept for a second at most."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ log = structlog.get_logger()
 
 _TIMEOUT: Final = httpx.Timeout(2.0)
 _OK: Final = 200
+_KEPT: Final = 1.0  # seconds: every open page that waits for a write asks
 
 
 class TargetStates:
@@ -27,6 +29,7 @@ class TargetStates:
             trust_env=False,
             follow_redirects=False,
         )
+        self._known: dict[str, tuple[float, str]] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -39,6 +42,17 @@ class TargetStates:
         dispatcher does not answer; `open` is then null.
         """
         return list(await asyncio.gather(*map(self._ask, self._targets.values())))
+
+    async def state(self, name: str) -> str:
+        """Return one target's state, a second old at most; unknown where it is not configured."""
+        until, known = self._known.get(name, (0.0, ""))
+        target = self._targets.get(name)
+        if target is None:
+            return "unknown"
+        if time.monotonic() > until:
+            known = str((await self._ask(target))["state"])
+            self._known[name] = (time.monotonic() + _KEPT, known)
+        return known
 
     async def _ask(self, target: TargetConfig) -> dict[str, Any]:
         known: dict[str, Any] = {"name": target.name, "kind": target.kind}

@@ -46,20 +46,51 @@ class SkipBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SessionBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """`POST /api/session`."""
+    """`POST /api/session`. `new_password` takes the place of the password, in the same step."""
 
     username: str
     password: str
+    new_password: str | None = None
 
 
 class PersonBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """`POST /api/people`. Without a password one is made and returned, once."""
+    """`POST /api/people`. Without a password one is made and returned, once, for one sign-in."""
 
     username: str
     name: str
     roles: list[str]
     password: str | None = None
     person_id: str | None = None
+    reason: str | None = None
+
+
+class AccountBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is done to an account, who saw it at `version`, and why."""
+
+    version: Int
+    reason: str | None = None
+
+
+class RolesBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/people/{account_id}/roles`. These, and no others."""
+
+    roles: list[str]
+    version: Int
+    reason: str | None = None
+
+
+class PolicyTextBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/policy/preview`. TOML, as in `policy.toml`."""
+
+    text: str
+
+
+class PolicyBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/policy`. `base`: the ordinal of the policy that this one was made from."""
+
+    text: str
+    base: Int
+    reason: str
 
 
 class CommentBody(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,6 @@
 """Decisions over HTTP: take one, take it back, read one."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -27,17 +27,13 @@ def _id_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-_BODY = documented(DecisionBody) | {
-    "parameters": [
-        _id_parameter("item_id"),
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY},
-        },
-    ]
+KEY_PARAMETER: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY},
 }
+_BODY = documented(DecisionBody) | {"parameters": [_id_parameter("item_id"), KEY_PARAMETER]}
 
 
 @router.post(

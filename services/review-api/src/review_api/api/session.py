@@ -19,7 +19,9 @@ async def sign_in(request: Request) -> Response:
     """Sign in: a cookie, and the CSRF token to send as `X-CSRF-Token` with every write."""
     sent = await read(request, SessionBody)
     desk = desk_of(request)
-    session = await desk.sign_in(sent.username, sent.password, session_token(request))
+    session = await desk.sign_in(
+        sent.username, sent.password, session_token(request), sent.new_password
+    )
     answer = _shown(session.actor, session.csrf)
     set_cookie(answer, session, secure=desk.secure)
     return answer

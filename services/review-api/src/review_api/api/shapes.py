@@ -19,6 +19,7 @@ from review_api.approval import First
 from review_api.commands.look import Decision, Past, Sight
 from review_api.conflict import Conflict
 from review_api.listing import Page
+from review_api.waiting import Wait
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -254,6 +255,18 @@ def _decision(found: Decision) -> dict[str, Any]:
             }
         ],
         "write_backs": [_write_back(one) for one in found.write_backs],
+        "waits": None if found.wait is None else _wait(found.wait),
+    }
+
+
+def _wait(wait: Wait) -> dict[str, Any]:
+    """Return what a decision's write waits for; `until` is null where nobody knows."""
+    return {
+        "for": wait.cause.value,
+        "until": _time(wait.until),
+        "earlier_decisions": wait.ahead,
+        "paused_by": wait.by,
+        "reason": wait.why,
     }
 
 

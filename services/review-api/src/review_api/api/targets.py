@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from review_api.api.bodies import checked_text, documented, read
 from review_api.api.guard import GuardedRoute, needs
+from review_api.commands.stops import EVERYTHING
 from review_api.desk import desk_of
 from review_api.problems import Code, ProblemError
 from review_api.roles import Permission
@@ -49,20 +50,20 @@ async def pause(request: Request, name: str) -> Response:
     """Have nothing more written to a target. 202: its dispatcher hears of it within 5 s."""
     sent = await read(request, ReasonBody)
     reason = checked_text("reason", sent.reason) or ""
-    await desk_of(request).operate.pause(request.state.actor, name, reason)
+    await desk_of(request).stops.stop(request.state.actor, _target(name), reason)
     return _accepted(target=name, asked="pause")
 
 
 @router.post(
     "/targets/{name}/resume",
     status_code=_ACCEPTED,
-    **needs(Permission.PAUSE, extra=documented(ReasonBody)),
+    **needs(Permission.RESUME, extra=documented(ReasonBody)),
 )
 async def resume(request: Request, name: str) -> Response:
     """Have a target written to again."""
     sent = await read(request, ReasonBody)
     reason = checked_text("reason", sent.reason) or ""
-    await desk_of(request).operate.resume(request.state.actor, name, reason)
+    await desk_of(request).stops.resume(request.state.actor, _target(name), reason)
     return _accepted(target=name, asked="resume")
 
 
@@ -81,6 +82,12 @@ async def unstick(request: Request, write_back_id: str) -> Response:
         raise ProblemError(Code.NOT_FOUND, "write_back_id is not an id.") from None
     await desk_of(request).operate.unstick(request.state.actor, key, sent.action, reason)
     return _accepted(write_back_id=str(key), asked=sent.action)
+
+
+def _target(name: str) -> str:
+    if name == EVERYTHING:
+        raise ProblemError(Code.NOT_FOUND, "There is no target of that name.")
+    return name
 
 
 def _accepted(**body: str) -> Response:

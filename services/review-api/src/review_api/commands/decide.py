@@ -31,7 +31,8 @@ from review_api.commands.judgement import Context, Judge, Order, Verdict, body_o
 from review_api.commands.statements import Signed, approver_of, deciding_role, sign
 from review_api.hint import Hint
 from review_api.outcome_event import Outcome
-from review_api.policy import Lane
+from review_api.policies import Policies
+from review_api.policy import Lane, Policy
 from review_api.problems import Code, ProblemError
 from review_api.review import State
 from review_api.store import Actor, Row, Store, actor_of, baseline_of
@@ -68,14 +69,14 @@ class Decide:
         signer: Signer,
         digester: Digester,
         judge: Judge,
-        policy_version: str,
+        policies: Policies,
     ) -> None:
         self._store = store
         self._hint = hint
         self._signer = signer
         self._digester = digester
         self._judge = judge
-        self._policy_version = policy_version
+        self._policies = policies
         self._running: set[tuple[UUID, str]] = set()
         self._read = _together(store, "decision_contexts", "asked")
         self._write = _together(store, "decide", "orders")
@@ -99,10 +100,12 @@ class Decide:
             if verdict.waits:
                 first = self._first(order, actor, verdict, row["version"])
                 first |= {"request_key": key, "request_digest": digest, "body": body}
+                first["policy"] = row["policy"]
                 writing = self._store.one("first_approve", first)
             else:
                 values = self._values(order, actor, verdict, row["version"])
                 values |= {"key": key, "request_digest": _base64(digest), "body": body.decode()}
+                values["policy"] = row["policy"]
                 writing = self._write(values)
             if await self._written((actor.person_id, key), writing):
                 if verdict.not_before - verdict.at < _SHORT:
@@ -115,7 +118,7 @@ class Decide:
     async def _judged(self, order: Order, row: Row, actor: Actor) -> Verdict:
         if row["state"] is None:
             raise ProblemError(Code.NOT_FOUND, f"There is no item {order.item_id}.")
-        context = _context(row)
+        context = _context(row, await self._policies.at(row["policy"]))
         if order.action == Action.UNDO:
             undone = await self._store.one("undoable", {"item": order.item_id})
             if undone is not None:
@@ -186,7 +189,7 @@ class Decide:
             reason_code=order.reason_code,
             seen_digest=order.seen_digest,
             approvers=[*before, approver_of(actor, verdict.at)],
-            policy_version=self._policy_version,
+            policy_version=verdict.policy_version,
             steps=verdict.steps,
             at=timestamp_text(verdict.at),
             undoes=verdict.undoes,
@@ -214,7 +217,7 @@ class Decide:
             "version": version,
             "state": verdict.state,
             "lane": verdict.lane,
-            "policy_version": self._policy_version,
+            "policy_version": verdict.policy_version,
             "decision": verdict.decision,
             "ordinal": verdict.ordinal,
             "revision": order.revision,
@@ -266,7 +269,7 @@ def _stored(row: Row, digest: bytes) -> Answer:
     return Answer(status=row["status"], body=bytes(row["body"]), replayed=True)
 
 
-def _context(row: Row) -> Context:
+def _context(row: Row, policy: Policy) -> Context:
     return Context(
         now=row["now"],
         revision=row["revision"],
@@ -278,6 +281,7 @@ def _context(row: Row) -> Context:
         baseline=baseline_of(row),
         claim=claim_of(row),
         first=first_of(row),
+        policy=policy,
     )
 
 

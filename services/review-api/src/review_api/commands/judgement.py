@@ -5,7 +5,7 @@ comes in (`Context`), a `Verdict` comes out, or `ProblemError` and nothing has h
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,10 @@ from review_api.undoing import check_undo, turned_round
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What somebody asks for. `fields` are edits: raw JSON by field name."""
+    """What somebody asks for. `fields` are edits: raw JSON by field name.
+
+    `from_list`: they decide from a list, where nobody sees what the target holds.
+    """
 
     item_id: UUID
     action: str
@@ -40,18 +43,20 @@ class Order:
     comment: str | None = None
     reason_code: str | None = None
     claim_token: int | None = None
+    from_list: bool = False
 
     def digest(self, digester: Digester) -> bytes:
         """Return what tells this request from another one under the same key.
 
-        The claim is not part of it: sent again after a new claim, it is the same request.
+        The claim is not part of it: sent again after a new claim, it is the same request. What a
+        list shows follows from the revision.
         """
         return digester.of_value(
             [
                 str(self.item_id),
                 self.action,
                 self.revision,
-                self.seen_digest,
+                None if self.from_list else self.seen_digest,
                 {name: raw.decode(errors="replace") for name, raw in self.fields.items()},
                 self.comment,
                 self.reason_code,
@@ -73,6 +78,7 @@ class Context:
     baseline: Baseline | None
     claim: Claim
     first: First | None
+    policy: Policy
     undoable: Statement | None = None
 
 
@@ -93,6 +99,7 @@ class Verdict:
     at: datetime
     not_before: datetime
     steps: list[Step]
+    policy_version: str
     completes: First | None = None
     undoes: str | None = None
 
@@ -105,11 +112,8 @@ class Verdict:
 class Judge:
     """Checks orders against policy, targets, and what was seen."""
 
-    def __init__(
-        self, *, digester: Digester, policy: Policy, targets: Mapping[str, TargetConfig]
-    ) -> None:
+    def __init__(self, *, digester: Digester, targets: Mapping[str, TargetConfig]) -> None:
         self._digester = digester
-        self._policy = policy
         self._targets = targets
 
     def judge(self, order: Order, context: Context, actor: Actor) -> Verdict:
@@ -120,6 +124,8 @@ class Judge:
             ProblemError: anything else that is wrong with it.
         """
         action = _action(order.action)
+        if order.from_list:
+            context = replace(context, baseline=None)
         if action is Action.UNDO:
             return self._undo(order, context, actor)
         review.after(context.state, review.DECISIONS[action])
@@ -130,13 +136,14 @@ class Judge:
                 revision=context.revision,
             )
         claim.check_decision(context.claim, actor.person_id, order.claim_token, context.now)
-        self._check_reason(action, order)
+        _check_reason(action, order, context.policy)
         item = decode(context.event)
         assert isinstance(item, ReviewItem)
         proposed = item.change.fields if context.first is None else context.first.fields
         self._check_sight(order, item, context.baseline, proposed)
         final = _final_fields(action, order, proposed)
-        lane = self._lane(item, context.lane, final)
+        target, risk = item.change.target.instance, item.risk.score
+        lane = context.policy.lane_again(context.lane, target, risk, final)
         happening, completes = review.DECISIONS[action], None
         written = changes(final, context.baseline)
         if action is Action.APPROVE:
@@ -156,6 +163,7 @@ class Judge:
             ordinal=context.decisions + 1,
             at=context.now,
             not_before=context.now + self._hold(item),
+            policy_version=context.policy.version,
             steps=_steps(action, item, decision),
             completes=completes,
         )
@@ -187,20 +195,10 @@ class Judge:
             ordinal=context.decisions + 1,
             at=context.now,
             not_before=context.now + self._hold(item),
+            policy_version=context.policy.version,
             steps=_steps(Action.UNDO, item, decision),
             undoes=undone.decision_id,
         )
-
-    def _check_reason(self, action: Action, order: Order) -> None:
-        reasons = list(self._policy.reasons)
-        if action is not Action.APPROVE and not order.reason_code:
-            raise ProblemError(
-                Code.REASON_REQUIRED, f"{action} needs a reason_code.", reasons=reasons
-            )
-        if order.reason_code and order.reason_code not in reasons:
-            raise ProblemError(
-                Code.BAD_REASON, f"reason_code is one of {', '.join(reasons)}.", reasons=reasons
-            )
 
     def _check_sight(
         self,
@@ -215,12 +213,6 @@ class Judge:
                 "The target or the proposal is not what it was when you looked. Nothing was "
                 "decided.",
             )
-
-    def _lane(self, item: ReviewItem, assigned: Lane, final: Mapping[str, str]) -> Lane:
-        """Return the lane of the final fields; it can only rise."""
-        if assigned is Lane.CRITICAL:
-            return assigned
-        return self._policy.lane(item.change.target.instance, item.risk.score, final)
 
     def _check_approval(self, item: ReviewItem, baseline: Baseline | None) -> None:
         target = item.change.target
@@ -241,6 +233,16 @@ class Judge:
     def _hold(self, item: ReviewItem) -> timedelta:
         known = self._targets.get(item.change.target.instance)
         return timedelta(seconds=known.hold if known is not None else 0)
+
+
+def _check_reason(action: Action, order: Order, policy: Policy) -> None:
+    reasons = list(policy.reasons)
+    if action is not Action.APPROVE and not order.reason_code:
+        raise ProblemError(Code.REASON_REQUIRED, f"{action} needs a reason_code.", reasons=reasons)
+    if order.reason_code and order.reason_code not in reasons:
+        raise ProblemError(
+            Code.BAD_REASON, f"reason_code is one of {', '.join(reasons)}.", reasons=reasons
+        )
 
 
 def _action(name: str) -> Action:

@@ -31,7 +31,7 @@ SLACK: Final = timedelta(seconds=30)
 """No decision takes longer from the clock it is dated by to its commit: a connection is waited for
 3 s and a statement for 5 s, and what waits longer is refused."""
 AT_A_TIME: Final = 50
-"""An item is at most 1 MiB, so a page of them is at most 50 MiB, and mostly a thousandth of that."""
+"""An item is at most 1 MiB, so a page of them is at most 50 MiB; most have a thousandth of that."""
 _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NOBODY: Final = UUID(int=0)
 

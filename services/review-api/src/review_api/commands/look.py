@@ -21,6 +21,8 @@ from review_api.proposal import Baseline, seen_digest
 from review_api.review import UNDECIDED, State
 from review_api.snapshots import Snapshots
 from review_api.store import Row, Store, baseline_of
+from review_api.target_states import TargetStates
+from review_api.waiting import Wait, due, wait_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +46,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision and its write-backs, as rows."""
+    """A decision and its write-backs, as rows. `wait`: what it is not written yet for."""
 
     row: Row
     write_backs: list[Row]
+    wait: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +82,11 @@ class Sight:
 class Look:
     """The use case, with what it needs."""
 
-    def __init__(self, *, store: Store, snapshots: Snapshots, digester: Digester) -> None:
+    def __init__(
+        self, *, store: Store, snapshots: Snapshots, states: TargetStates, digester: Digester
+    ) -> None:
         self._store = store
+        self._states = states
         self._snapshots = snapshots
         self._digester = digester
 
@@ -152,7 +158,16 @@ class Look:
         if row is None:
             raise ProblemError(Code.NOT_FOUND, f"There is no decision {decision_id}.")
         write_backs = await self._store.all("write_backs", {"decision": decision_id})
-        return Decision(row=row, write_backs=write_backs)
+        return Decision(row=row, write_backs=write_backs, wait=await self._wait(row, write_backs))
+
+    async def _wait(self, row: Row, write_backs: list[Row]) -> Wait | None:
+        late = due(row, write_backs)
+        if late is None:
+            return None
+        before = await self._store.one("before_write", {"decision": row["decision_id"]})
+        assert before is not None
+        state = await self._states.state(late["instance"])
+        return wait_of(late, state=state, before=before, now=row["now"])
 
     async def _before(self, item: ReviewItem) -> ReviewItem | None:
         if item.revision == 1:

@@ -13,8 +13,8 @@ from contract.identity import Digester, derive
 from review_api import auth
 from review_api.commands.controls import control
 from review_api.problems import Code, ProblemError
-from review_api.roles import Role, RolesError, parse_roles
-from review_api.store import Store
+from review_api.roles import Permission, Role, RolesError, acting_role, parse_roles
+from review_api.store import Actor, Store
 
 _USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 _LONGEST_NAME: Final = 200
@@ -23,12 +23,16 @@ CLI: Final = "cli"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """An account to make. `person` joins it to somebody who has one already."""
+    """An account to make. `person` joins it to somebody who has one already.
+
+    `one_time`: the password was made here, and is good for choosing another one.
+    """
 
     username: str
     name: str
     roles: tuple[Role, ...]
     password: str
+    one_time: bool = False
     person: UUID | None = None
 
 
@@ -58,7 +62,14 @@ def new_account(
         raise ProblemError(Code.BAD_ROLES, f"{error}.") from error
     chosen = auth.new_password() if password is None else password
     auth.check_password(chosen)
-    return NewAccount(username=username, name=name, roles=parsed, password=chosen, person=person)
+    return NewAccount(
+        username=username,
+        name=name,
+        roles=parsed,
+        password=chosen,
+        one_time=password is None,
+        person=person,
+    )
 
 
 def person_named(handle: str) -> UUID:
@@ -69,6 +80,19 @@ def person_named(handle: str) -> UUID:
         return UUID(derive("person", handle))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _By:
+    """Who does it, and why."""
+
+    actor_id: str
+    role: str
+    name: str
+    reason: str | None = None
+
+
+_SHELL: Final = _By(actor_id=CLI, role=CLI, name=CLI)
+
+
 class People:
     """The use cases, with what they need."""
 
@@ -76,39 +100,47 @@ class People:
         self._store = store
         self._digester = digester
 
-    async def add(self, new: NewAccount, *, actor_id: str, role: str) -> tuple[UUID, UUID]:
-        """Make the account and return its id and its person's.
+    async def add(
+        self, new: NewAccount, actor: Actor, reason: str | None = None
+    ) -> tuple[UUID, UUID, str]:
+        """Make the account and return its id, its person's, and the person's name.
 
         Raises:
             ProblemError: USERNAME_TAKEN; NOT_FOUND, no such person.
         """
-        person = new.person or uuid4()
+        person, name = new.person or uuid4(), new.name
         if new.person is not None:
             found = await self._store.one("has_person", {"person": person})
             if found is None:
                 raise ProblemError(Code.NOT_FOUND, f"There is no person {person}.")
-        account = await self._insert(new, person, actor_id=actor_id, role=role)
+            name = found["name"]
+        by = _By(
+            actor_id=str(actor.account_id),
+            role=acting_role(actor.roles, Permission.PEOPLE).value,
+            name=actor.name,
+            reason=reason,
+        )
+        account = await self._insert(new, person, by)
         if account is None:
             raise ProblemError(Code.USERNAME_TAKEN, f"{new.username!r} is somebody's.")
-        return account, person
+        return account, person, name
 
     async def ensure(self, new: NewAccount) -> bool:
         """Make the account, or set its password and roles; for the command line. True: new."""
         person = new.person or person_named(new.username)
-        if await self._insert(new, person, actor_id=CLI, role=CLI) is not None:
+        if await self._insert(new, person, _SHELL) is not None:
             return True
         changed = {
             "username": new.username,
             "password_hash": await auth.hash_password(new.password),
             "roles": [role.value for role in new.roles],
+            "by": CLI,
         }
-        told = self._told(person, new, actor_id=CLI, role=CLI, what="changed")
+        told = self._told(person, new, _SHELL, "changed")
         await self._store.run(("change_account", changed), told)
         return False
 
-    async def _insert(
-        self, new: NewAccount, person: UUID, *, actor_id: str, role: str
-    ) -> UUID | None:
+    async def _insert(self, new: NewAccount, person: UUID, by: _By) -> UUID | None:
         known = await self._store.one("account_id_by_username", {"username": new.username})
         if known is not None:
             return None
@@ -119,27 +151,30 @@ class People:
             "username": new.username,
             "password_hash": await auth.hash_password(new.password),
             "roles": [one.value for one in new.roles],
+            "one_time": new.one_time,
+            "by": by.name,
         }
         try:
             await self._store.run(
                 ("add_person", {"person": person, "name": new.name}),
                 ("add_account", values),
-                self._told(person, new, actor_id=actor_id, role=role, what="added"),
+                self._told(person, new, by, "added", account=str(account)),
             )
         except psycopg.errors.UniqueViolation:
             return None  # a moment earlier somebody took the name
         return account
 
     def _told(
-        self, person: UUID, new: NewAccount, *, actor_id: str, role: str, what: str
+        self, person: UUID, new: NewAccount, by: _By, what: str, **more: str
     ) -> tuple[str, dict[str, object]]:
         name, values = control(
             "PERSON_CHANGED",
             scope=str(person),
-            actor_id=actor_id,
-            role=role,
+            actor_id=by.actor_id,
+            role=by.role,
             at=datetime.now(UTC),
             digester=self._digester,
-            detail={"change": what, "roles": ",".join(new.roles)},
+            reason=by.reason,
+            detail={"change": what, "roles": ",".join(new.roles), **more},
         )
         return name, dict(values)

@@ -9,6 +9,7 @@ from review_api import auth
 from review_api.commands.controls import control
 from review_api.hint import Hint
 from review_api.problems import Code, ProblemError
+from review_api.queries import QUERIES
 from review_api.store import Actor, Row, Store, actor_of
 
 
@@ -29,11 +30,20 @@ class SignIn:
         self._hint = hint
         self._digester = digester
 
-    async def __call__(self, username: str, password: str, earlier: str | None) -> Session:
+    async def __call__(
+        self,
+        username: str,
+        password: str,
+        earlier: str | None,
+        new_password: str | None = None,
+    ) -> Session:
         """Open a session with a new token; `earlier`, the cookie that came along, ends.
 
+        A password that an administrator was shown opens nothing by itself: it is exchanged for
+        `new_password`. Anybody may exchange theirs so; their other sessions end.
+
         Raises:
-            ProblemError: BAD_CREDENTIALS, SIGN_IN_LOCKED.
+            ProblemError: BAD_CREDENTIALS, SIGN_IN_LOCKED, PASSWORD_CHANGE_REQUIRED, BAD_PASSWORD.
         """
         name = self._digester.of_bytes(b"sign-in\0" + username.lower().encode(errors="replace"))
         locked = await self._store.one("locked_for", {"name": name})
@@ -44,7 +54,43 @@ class SignIn:
         if not await auth.verify_password(stored, password) or row is None:
             await self._failed(name, row)
         assert row is not None
+        if new_password is not None:
+            await self._choose(row, password, new_password)
+        elif row["one_time"]:
+            raise ProblemError(
+                Code.PASSWORD_CHANGE_REQUIRED,
+                "This password was made for you, and is good for one thing: choosing your own.",
+            )
         return await self._open(actor_of(row), name, earlier)
+
+    async def _choose(self, row: Row, password: str, new_password: str) -> None:
+        """Put one's own password in place of the one that was just typed."""
+        auth.check_password(new_password)
+        if auth.same(password, new_password):
+            raise ProblemError(Code.BAD_PASSWORD, "It is the one you had.")
+        actor = actor_of(row)
+        account = str(actor.account_id)
+        values = {
+            "account": actor.account_id,
+            "was": row["password_hash"],
+            "password_hash": await auth.hash_password(new_password),
+            "by": actor.name,
+        }
+        name, told = control(
+            "PERSON_CHANGED",
+            scope=str(actor.person_id),
+            actor_id=account,
+            role=actor.roles[0].value,
+            at=datetime.now(UTC),
+            digester=self._digester,
+            detail={"change": "own-password", "account": account},
+        )
+        async with self._store.connection() as connection, connection.transaction():
+            cursor = await connection.execute(QUERIES["choose_password"], values)
+            if await cursor.fetchone() is None:
+                raise ProblemError(Code.BAD_CREDENTIALS, "The password was changed meanwhile.")
+            await connection.execute(QUERIES["close_sessions_of_account"], values)
+            await connection.execute(QUERIES[name], told)
 
     async def _failed(self, name: bytes, row: Row | None) -> None:
         counted = await self._store.one("count_failure", {"name": name, "free": auth.FREE_FAILURES})

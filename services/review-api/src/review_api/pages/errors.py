@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from review_api.pages.render import html
 from review_api.problems import Code, ProblemError
 
-_PAGES = ("/", "/review")
+_PAGES = ("/review", "/people", "/policy", "/stop")
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -18,7 +18,7 @@ def is_page(request: Request) -> bool:
     path = request.url.path
     if request.headers.get("accept") == "application/json":  # a page's own script
         return False
-    if path.startswith("/review") or path in {"/", "/insight"}:
+    if path.startswith(_PAGES) or path in {"/", "/insight"}:
         return True
     return not path.startswith("/api") and "text/html" in request.headers.get("accept", "")
 

@@ -166,6 +166,8 @@ async def beside(request: Request) -> dict[str, Any]:
         "first_way": urlencode({k: v for k, v in way.items() if k != "cursor"}),
         "past_first": "cursor" in way,
         "states": view.STATES,
+        "pickable": OPEN if _may_decide(request) else frozenset(),
+        "codes": desk_of(request).policy.reasons,
     }
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from review_api import auth, marks
 from review_api.api.guard import session_token
+from review_api.desk import desk_of
 from review_api.listing import count_text
 from review_api.roles import Permission, may
 from review_api.store import Actor
@@ -130,6 +131,9 @@ def html(request: Request, template: str, status: int = 200, /, **values: Any) -
         csrf=auth.csrf_of(session_token(request)) if actor is not None else "",
         may_decide=actor is not None and may(actor.roles, Permission.DECIDE),
         may_read=actor is not None and may(actor.roles, Permission.READ),
+        may_oversee=actor is not None and may(actor.roles, Permission.OVERSEE),
+        may_pause=actor is not None and may(actor.roles, Permission.PAUSE),
+        stops=[] if actor is None else desk_of(request).stops.known,
         here=request.url.path,
         **values,
     )

@@ -13,13 +13,25 @@ from review_api.roles import Permission
 
 router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
 
-_REFUSED = frozenset({Code.BAD_CREDENTIALS, Code.SIGN_IN_LOCKED})
+_REFUSED = frozenset(
+    {
+        Code.BAD_CREDENTIALS,
+        Code.SIGN_IN_LOCKED,
+        Code.PASSWORD_CHANGE_REQUIRED,
+        Code.BAD_PASSWORD,
+    }
+)
+_OURS = ("/review", "/insight", "/people", "/policy", "/stop")
 
 
 @router.get("/review/sign-in", **needs(Permission.PUBLIC))
-async def form(request: Request, next: str = "") -> Response:  # noqa: A002 - the parameter's name
-    """Return the form."""
-    return html(request, "sign_in.html", next=local(next), username="", problem=None)
+async def form(
+    request: Request,
+    next: str = "",  # noqa: A002 - the parameter's name
+    change: str = "",
+) -> Response:
+    """Return the form; with `change`, the one that exchanges a password for another one."""
+    return _form(request, 200, back=local(next), changes=bool(change))
 
 
 @router.post("/review/sign-in", **needs(Permission.PUBLIC))
@@ -28,17 +40,47 @@ async def sign_in(request: Request) -> Response:
     sent = await request.form()
     username, password = str(sent.get("username", "")), str(sent.get("password", ""))
     back = local(str(sent.get("next", "")))
+    chosen = sent.get("new_password")
+    new_password = chosen if isinstance(chosen, str) else None
     desk = desk_of(request)
     try:
-        session = await desk.sign_in(username.strip(), password, session_token(request))
+        session = await desk.sign_in(
+            username.strip(), password, session_token(request), new_password
+        )
     except ProblemError as problem:
         if problem.code not in _REFUSED:
             raise
-        status = problem.kind.status
-        return html(request, "sign_in.html", status, next=back, username=username, problem=problem)
+        return _form(
+            request,
+            problem.kind.status,
+            back=back,
+            username=username,
+            changes=new_password is not None or problem.code is Code.PASSWORD_CHANGE_REQUIRED,
+            problem=problem,
+        )
     answer = RedirectResponse(back, 303)
     set_cookie(answer, session, secure=desk.secure)
     return answer
+
+
+def _form(
+    request: Request,
+    status: int,
+    *,
+    back: str,
+    changes: bool,
+    username: str = "",
+    problem: ProblemError | None = None,
+) -> Response:
+    return html(
+        request,
+        "sign_in.html",
+        status,
+        next=back,
+        username=username,
+        changes=changes,
+        problem=problem,
+    )
 
 
 @router.post("/review/sign-out", **needs(Permission.SIGNED_IN))
@@ -52,5 +94,5 @@ async def sign_out(request: Request) -> Response:
 
 def local(address: str) -> str:
     """Return `address` where it is a page of ours; other people's links lead nowhere else."""
-    good = address.startswith("/review") and "\\" not in address and address.isprintable()
+    good = address.startswith(_OURS) and "\\" not in address and address.isprintable()
     return address if good and not address.startswith("/review/sign-") else "/review"

@@ -8,6 +8,7 @@ from uuid import UUID
 from contract.targets import LIMITS
 from review_api.claim import Claim
 from review_api.commands.look import Decision, Past, Sight
+from review_api.pages import waiting
 from review_api.policy import Lane
 from review_api.review import OPEN, UNDER_WAY, State
 from review_api.roles import Role
@@ -114,6 +115,8 @@ def _progress_text(action: str, state: State, decision: Decision) -> tuple[str, 
     if action not in _HELD:
         told = "the pipeline is told" if action == "REJECT" else "the pipeline is asked"
         return "plain", f"{WORDS[action]}; {told}", None
+    if decision.wait is not None and state in UNDER_WAY:
+        return waiting.words(decision.wait)
     states = {row["state"] for row in decision.write_backs}
     worst = next(
         (

@@ -6,10 +6,12 @@ import * as drafts from "./drafts.js";
 import * as keys from "./keys.js";
 import * as live from "./live.js";
 import * as queue from "./queue.js";
+import * as select from "./select.js";
 
 const begin = (main) => {
   claim.attach(main);
   live.attach(main);
+  select.count();
 };
 
 addEventListener("submit", (event) => {
@@ -37,6 +39,7 @@ addEventListener("click", (event) => {
 
 drafts.start();
 keys.start();
+select.start();
 queue.start(begin);
 begin(document.querySelector("main"));
 document.querySelector("#problem")?.focus();

@@ -3,6 +3,7 @@
 // be switched off (WCAG 2.1.4). A key never decides more than the item on screen.
 
 import * as queue from "./queue.js";
+import * as select from "./select.js";
 
 const OFF = "placet.keys";
 const root = document.documentElement;
@@ -15,6 +16,8 @@ const HELP = [
   ["j", "Next item"],
   ["k", "Previous item"],
   ["s", "Skip"],
+  ["x", "Select, or not, for several at once"],
+  ["b", "Reject what is selected: asks first"],
   ["z", "Take back, while it is held"],
   ["/", "Search"],
   ["?", "This list"],
@@ -22,7 +25,7 @@ const HELP = [
 
 const on = () => localStorage.getItem(OFF) !== "off";
 const typing = (target) =>
-  target.closest?.("input:not([type=hidden]), textarea, select, [contenteditable]");
+  target.closest?.("input:not([type=hidden], [type=checkbox]), textarea, select, [contenteditable]");
 
 const make = (name, text, more = {}) =>
   Object.assign(document.createElement(name), { textContent: text, ...more });
@@ -111,7 +114,7 @@ const keydown = (event) => {
   if (document.querySelector("dialog[open]")) return;
   const { key } = event;
   const done =
-    key === "?" ? (help(), true) : key === "j" ? move(1) : key === "k" ? move(-1) : press(key);
+    key === "?" ? (help(), true) : key === "j" ? move(1) : key === "k" ? move(-1) : key === "x" ? select.toggle() : press(key);
   if (done) event.preventDefault();
 };
 

@@ -73,8 +73,7 @@ export const show = async (place, push = true) => {
   const next = page.querySelector("main");
   if (!next?.dataset.item) return location.assign(place);
   main().replaceWith(document.adoptNode(next));
-  document.title = page.title;
-  document.body.className = page.body.className;
+  strip.frame(page);
   if (push) history.pushState({}, "", place);
   for (const row of rows()) {
     if (address(row) === place) row.setAttribute("aria-current", "true");
@@ -93,8 +92,7 @@ const refill = async () => {
   const place = `/review${location.search}`;
   const page = await fetched(place);
   document.querySelector(".desk").replaceWith(document.adoptNode(page.querySelector(".desk")));
-  document.title = page.title;
-  document.body.className = page.body.className;
+  strip.frame(page);
   history.pushState({}, "", place);
   main().querySelector("h1").tabIndex = -1;
   main().querySelector("h1").focus();

@@ -1,5 +1,6 @@
 // One line under the bar: what was just decided, how it stands, and what could not be done.
-// Owns that line only; what it says of a decision comes from the server.
+// Owns that line, and what else frames an item: title, and whether writing is stopped.
+// What it says of a decision comes from the server.
 
 import * as live from "./live.js";
 
@@ -23,6 +24,14 @@ const strong = (text) => Object.assign(document.createElement("b"), { textConten
 const put = (box) => {
   place().replaceChildren(box);
   place().hidden = false;
+};
+
+// A page that is not loaded anew takes over what is around the item as well.
+export const frame = (page) => {
+  document.title = page.title;
+  document.body.className = page.body.className;
+  const [now, next] = [document, page].map((one) => one.querySelector("#stopped"));
+  if (now && next && !now.isEqualNode(next)) now.replaceWith(document.adoptNode(next));
 };
 
 export const say = (text) => put(line("warn", [text]));
