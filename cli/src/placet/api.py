@@ -4,12 +4,15 @@ Owns sessions and the shape of refusals. Refuses to know what may be decided.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Self
 
 import httpx
 
 _PAGE: Final = 200
 _TIMEOUT: Final = 30.0
+_SILENCE: Final = 300.0
+"""How long a stream may have nothing to say."""
 
 
 class ApiError(Exception):
@@ -60,6 +63,19 @@ class Api:
         if answer.is_error:
             raise ApiError(answer.status_code, _problem(answer))
         return answer.json() if answer.content else None
+
+    @contextmanager
+    def stream(self, path: str, parameters: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+        """The bytes of an answer as they come. Raises ApiError, httpx.TransportError, then as well.
+
+        An answer that ends before it is whole is a TransportError.
+        """
+        asked, patience = dict(parameters), httpx.Timeout(_TIMEOUT, read=_SILENCE)
+        with self._client.stream("GET", path, params=asked, timeout=patience) as answer:
+            if answer.is_error:
+                answer.read()
+                raise ApiError(answer.status_code, _problem(answer))
+            yield answer.iter_bytes()
 
     def items(self, *, limit: int, **filters: str | None) -> Iterator[Mapping[str, Any]]:
         """The items of the queue, page after page, at most `limit`."""

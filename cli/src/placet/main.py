@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from placet.commands import desk, doctor, kafka, prepare, stack, targets
+from placet.commands import desk, doctor, kafka, labels, prepare, stack, stop, targets
 from placet.output import Exit, fail
 
 app = typer.Typer(
@@ -34,10 +34,13 @@ app.command(rich_help_panel=_DESK)(desk.items)
 app.command(rich_help_panel=_DESK)(desk.item)
 app.command(rich_help_panel=_DESK)(desk.decide)
 app.add_typer(desk.people, name="people", rich_help_panel=_DESK)
+app.add_typer(labels.app, name="labels", rich_help_panel=_DESK)
 app.command(rich_help_panel=_OPERATIONS)(prepare.prepare)
 app.command(rich_help_panel=_OPERATIONS)(kafka.topics)
 app.command(rich_help_panel=_OPERATIONS)(kafka.lag)
 app.add_typer(kafka.dead_letters, name="dead-letters", rich_help_panel=_OPERATIONS)
+app.command(rich_help_panel=_OPERATIONS)(stop.stop)
+app.command(rich_help_panel=_OPERATIONS)(stop.resume)
 app.add_typer(targets.app, name="targets", rich_help_panel=_OPERATIONS)
 
 
