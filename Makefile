@@ -19,6 +19,9 @@ test: setup browser ## run all tests on real Kafka, PostgreSQL and Chromium
 test-long: setup browser ## run the full fault campaigns too (an hour or more)
 	$(BIN)/python -m pytest
 
+mutants: setup ## plant each bug of tests/mutants in a copy; the suite must go red for every one
+	$(BIN)/python -m tests.mutants
+
 check: setup ## formatting, lint, types, dependency rule
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +58,4 @@ lock: ## resolve requirements.lock anew, every version with its hashes
 	  --no-emit-index-url --no-emit-find-links --quiet $(PACKAGES:%=--no-emit-package %) \
 	  requirements.in $(MEMBERS:%=%/pyproject.toml) -o requirements.lock
 
-.PHONY: help demo test test-long check alone bench setup browser lock
+.PHONY: help demo test test-long mutants check alone bench setup browser lock

@@ -1,6 +1,7 @@
 """Real servers for tests: one Kafka and one PostgreSQL a session, emptied for each module or test.
 
-`PLACET_TEST_SERVERS=containers` takes them from testcontainers instead of the packages.
+`PLACET_TEST_SERVERS=containers` takes them from testcontainers instead of the packages;
+`PLACET_TEST_KAFKA` and `PLACET_TEST_POSTGRES` name servers that run already, used by nobody else.
 """
 
 import os
@@ -18,6 +19,9 @@ from tests.support.desk import Person, Placet, close_all
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a real broker with all topics."""
+    if running := os.environ.get("PLACET_TEST_KAFKA"):
+        yield running
+        return
     with servers.kafka(tmp_path_factory.mktemp("kafka"), _containers()) as bootstrap:
         yield bootstrap
 
@@ -25,6 +29,9 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Superuser DSN of a real server."""
+    if running := os.environ.get("PLACET_TEST_POSTGRES"):
+        yield running
+        return
     with servers.postgres(tmp_path_factory.mktemp("postgres"), _containers()) as dsn:
         yield dsn
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -190,8 +191,20 @@ def test_the_demonstration_in_compose_is_the_one_of_the_local_stack() -> None:
     local = Template(text).substitute(dsn_file=dsn_file, dispatcher_url=url, hold="5")
     here = (ROOT / "config" / "compose" / "targets.toml").read_text("utf-8")
     assert parse_targets(here) == parse_targets(local)
-    # It listens on the host name of its own URL; that name must be every interface to it.
-    assert compose()["services"]["dispatcher"]["extra_hosts"] == ["dispatcher:0.0.0.0"]
+
+
+def test_the_desk_finds_a_dispatcher_where_it_listens() -> None:
+    environment = compose()["services"]["dispatcher"]["environment"]
+    text = (ROOT / "config" / "compose" / "targets.toml").read_text("utf-8")
+    for target in parse_targets(text).values():
+        url = urlsplit(target.dispatcher_url)
+        assert (url.hostname, str(url.port)) == ("dispatcher", environment["PLACET_PORT"])
+    assert environment["PLACET_HOST"] == "0.0.0.0"
+    chart = templates()["dispatcher.yaml"]
+    [port] = re.findall(r'"PLACET_PORT" "(\d+)"', chart)
+    assert f'"name" "snapshots" "port" {port}' in chart
+    assert '"PLACET_HOST" "0.0.0.0"' in chart
+    assert "hostAliases" not in "".join(templates().values())
 
 
 # --- images
