@@ -21,6 +21,7 @@ from bench.result import Readings
 from bench.rounds import Rounds
 from bench.size import FULL, LARGE, QUICK, Size
 from bench.stack import ours
+from bench.stand_ins import running_systems
 from placet.progress import Report, Shown
 from placet.servers.process import ServerError
 
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     busy = machine.busy()
     if busy > machine.QUIET:
         console.print(f"[yellow]The machine is {busy:.0%} busy: trust the ratios only.[/yellow]")
-    last = measures.LARGE if size.queues else ()
+    last = [probe for probe in measures.LAST if asked.only in probe.name]
+    last += measures.LARGE if size.queues else ()
     readings = Readings(measures=[m for probe in (*probes, *last) for m in probe.measures])
     try:
         rounds = _run(size, probes, last, readings, Shown(console))
@@ -80,8 +82,16 @@ def _run(
         folder = Path(name)
         with (
             postgres(folder / "postgres") as superuser,
-            ours(folder / "ours", superuser, driver, people=size.clients, report=show) as stack,
-            floor(folder / "floor", superuser, driver) as plain,
+            running_systems(folder / "systems", 2 * size.over_http) as others,
+            ours(
+                folder / "ours",
+                superuser,
+                driver,
+                people=size.clients,
+                report=show,
+                systems=others,
+            ) as stack,
+            floor(folder / "floor", superuser, driver, others) as plain,
         ):
             rounds = Rounds(
                 ours=stack,

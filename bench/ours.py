@@ -7,7 +7,7 @@ outside, as the superuser, to learn when something was committed. Changes nothin
 
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,8 +27,9 @@ from bench.audit_log import AuditLog
 from bench.broker import Broker
 from bench.driver import Address, Driver, expect, request
 from bench.errors import BenchError
-from bench.records import INSTANCE, SOURCE, Record, record
+from bench.records import INSTANCE, SOURCE, Record, elsewhere, record
 from bench.side import Approval
+from bench.systems import System
 from bench.target import Target
 from bench.waiting import wait_for
 from contract.identity import item_id
@@ -44,6 +45,7 @@ GROUPS: Final = {
     "review-write-backs": WRITE_BACKS,
 }
 """What each consumer group reads, in the order of the path."""
+CLIENTS: Final = 16
 _ARRIVE_SECONDS: Final = 90.0
 _SETTLE_SECONDS: Final = 60.0
 _QUEUED: Final[LiteralString] = "SELECT count(*) FROM review.item"
@@ -66,7 +68,15 @@ class Ours:
     name = "ours"
     accepted_status = 201
 
-    def __init__(self, *, stack: Stack, superuser: str, target: Target, driver: Driver) -> None:
+    def __init__(
+        self,
+        *,
+        stack: Stack,
+        superuser: str,
+        target: Target,
+        driver: Driver,
+        systems: Sequence[System] = (),
+    ) -> None:
         """Take a stack that is up, and sign nobody in yet."""
         status = stack.status()
         url = urlsplit(status["review"]["url"])
@@ -77,6 +87,7 @@ class Ours:
         self.target = target
         self.broker = Broker(status["kafka"]["bootstrap"])
         self.stack = stack
+        self.systems = systems
         self.database = _connect(superuser, "placet")
         self.log = AuditLog(self.database, _connect(superuser, "ledger"), self.broker)
         self._supervision = Supervision(stack.home)
@@ -133,7 +144,36 @@ class Ours:
         return float(last) - began
 
     def approvals(self, count: int) -> Sequence[Approval]:
-        records = [self._pending.popleft() for _ in range(count)]
+        return self._approvals([self._pending.popleft() for _ in range(count)])
+
+    def write(self, system: System, count: int) -> float:
+        """Have `count` records of `system` approved; return how many were written a second."""
+        identifiers = system.take(count)
+        records = [
+            elsewhere(number, system.stand_in.system, system.instance, identifier, system.changing)
+            for number, identifier in enumerate(identifiers)
+        ]
+        before, written = self.queued(), system.log_end()
+        self.broker.publish(
+            MODEL_OUTPUTS, ((one.identifier.encode(), one.value, []) for one in records)
+        )
+        wait_for(
+            f"{count} items in the queue",
+            lambda: self.queued() >= before + count,
+            seconds=_ARRIVE_SECONDS,
+        )
+        approvals = self._approvals(records)
+        with system.slow():
+            answers = self.driver.send(
+                self.address, [approval.request for approval in approvals], clients=CLIENTS
+            )
+            expect(answers, self.accepted_status)
+            rate = system.await_written(written, identifiers, seconds=_SETTLE_SECONDS)
+        system.learn(identifiers)
+        return rate
+
+    def _approvals(self, records: Sequence[Record]) -> Sequence[Approval]:
+        count = len(records)
         items = [item_id(SOURCE, one.identifier) for one in records]
         sessions = list(islice(cycle(self._sessions), count))
         reads = [
@@ -182,6 +222,28 @@ class Ours:
         """Copy what the processes logged to `folder`, in place of an earlier run's."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.stack.home.logs, folder)
+
+    def dispatchers(self) -> Mapping[str, int]:
+        """Return the pid of every dispatcher that runs, by its name."""
+        found = {one.name: one.pid for one in self._supervision.processes()}
+        return {n: pid for n, pid in found.items() if pid and n.startswith("dispatcher-")}
+
+    @contextmanager
+    def all_dispatchers(self) -> Iterator[None]:
+        """Run the dispatchers of all systems, and not only the table's, for the block."""
+        names = [f"dispatcher-{system.instance}" for system in self.systems]
+        for name in names:
+            self.start(name)
+        try:
+            for name in names:
+                wait_for(f"{name} at work", partial(self._at_work, name), seconds=_SETTLE_SECONDS)
+            yield
+        finally:
+            for name in names:
+                self.stop(name)
+
+    def _at_work(self, group: str) -> bool:
+        return self.broker.members(group) == 1 and self.broker.lag(group, DECISIONS) == 0
 
     def _state(self, name: str) -> str:
         states = {one.name: one.state for one in self._supervision.processes() if not one.pid}

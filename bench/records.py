@@ -62,6 +62,18 @@ def record(number: int) -> Record:
     return Record(identifier=identifier, answer=answer, output=output, value=_json(output))
 
 
+def elsewhere(number: int, system: str, instance: str, identifier: str, field: str) -> Record:
+    """Return a proposal for one record of another system than the table."""
+    like = record(number)
+    # One line, as titles and summaries are, and no two alike.
+    answer = f"{' '.join(like.answer.split())[:100]} ({identifier})"
+    place = {"system": system, "instance": instance, "identifier": identifier}
+    change = {"target": place, "fields": {field: json.dumps(answer, ensure_ascii=False)}}
+    name = f"{instance}-{identifier}"
+    output = {**like.output, "external_id": name, "correlation_id": name, "change": change}
+    return Record(identifier=name, answer=answer, output=output, value=_json(output))
+
+
 def _fill(output: dict[str, Any], passages: list[str]) -> None:
     """Add passages as long as they fit, and pad with a label to the byte."""
     for place, passage in enumerate(passages):

@@ -30,7 +30,7 @@ def show(console: Console, lines: Sequence[Line], size: Size) -> None:
             _spread(line.ours),
             _spread(line.floor),
             _spread(line.ratio),
-            str(line.measure.goal or ""),
+            str(line.measure.goal or "none set"),
             _met(line),
         )
     console.print(table)
@@ -59,7 +59,7 @@ def _met(line: Line) -> str:
     if line.why and line.ours is None:
         return "[red]NOT RUN[/red]"
     if line.measure.goal is None:
-        return ""
+        return "-"
     if line.met is None:
         return "?"
     return "[green]yes[/green]" if line.met else "[yellow]no[/yellow]"

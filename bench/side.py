@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bench.driver import Address, Driver
+from bench.systems import System
 from bench.target import Target
 
 
@@ -27,6 +28,8 @@ class Side(Protocol):
     """What a decision that counts is answered with."""
     driver: Driver
     target: Target
+    systems: Sequence[System]
+    """Business systems over HTTP, the same ones on both sides."""
 
     @property
     def address(self) -> Address:
@@ -43,6 +46,9 @@ class Side(Protocol):
 
         What a person would have read by then is read here, and measured by nobody.
         """
+
+    def write(self, system: System, count: int) -> float:
+        """Write to `count` new records of `system`; return how many were written a second."""
 
     def first_page(self) -> bytes:
         """Return the request for the first 50 of the queue."""

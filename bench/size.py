@@ -20,6 +20,10 @@ class Size:
     """Records produced again, at least; the window is repeated until there are so many."""
     backlog: int
     """Records that wait for one stage while it is stopped."""
+    over_http: int
+    """Records written in Jira and in SharePoint, once, after the rounds."""
+    idle: float
+    """Seconds for which nothing happens, to see what that costs."""
     queues: tuple[int, ...] = ()
     """Lengths of the queue, beyond what the rounds make, at which the first page is fetched."""
     minutes: float = 8.0
@@ -38,6 +42,8 @@ FULL = Size(
     pages=50,
     replayed=10_000,
     backlog=10_000,
+    over_http=150,
+    idle=10.0,
 )
 QUICK = Size(
     rounds=1,
@@ -47,6 +53,8 @@ QUICK = Size(
     pages=30,
     replayed=3_000,
     backlog=3_000,
+    over_http=60,
+    idle=5.0,
     minutes=1.3,
 )
 LARGE = (100_000, 1_000_000)

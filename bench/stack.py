@@ -6,7 +6,7 @@ environment is used.
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +18,7 @@ from psycopg import sql
 from bench.driver import Driver
 from bench.ours import Ours
 from bench.records import INSTANCE
+from bench.systems import System
 from bench.target import TABLE, Target
 from placet.databases import (
     connect,
@@ -57,11 +58,17 @@ retry = [60, 300, 900]
 
 @contextmanager
 def ours(
-    folder: Path, superuser: str, driver: Driver, *, people: int, report: Report
+    folder: Path,
+    superuser: str,
+    driver: Driver,
+    *,
+    people: int,
+    report: Report,
+    systems: Sequence[System] = (),
 ) -> Iterator[Ours]:
     """Bring the whole stack up on the server of `superuser`, and down and away afterwards."""
     folder.mkdir()
-    targets = _make_target(folder, superuser)
+    targets = _make_target(folder, superuser, systems)
     environment = {name: v for name, v in os.environ.items() if not name.startswith("PLACET_")}
     environment |= {
         "PLACET_POSTGRES": superuser,
@@ -73,11 +80,13 @@ def ours(
     target = Target(with_database(superuser, _DATABASE))
     try:
         stack.up(report)
-        side = Ours(stack=stack, superuser=superuser, target=target, driver=driver)
+        side = Ours(stack=stack, superuser=superuser, target=target, driver=driver, systems=systems)
         try:
             with report.step(f"{people} people sign in"):
                 side.sign_in(people)
             side.stop("intake-2")
+            for system in systems:  # started for the measures that are about them
+                side.stop(f"dispatcher-{system.instance}")
             yield side
         finally:
             side.close()
@@ -86,7 +95,7 @@ def ours(
         stack.reset(report)
 
 
-def _make_target(folder: Path, superuser: str) -> Path:
+def _make_target(folder: Path, superuser: str, systems: Sequence[System]) -> Path:
     """Make the business database as its owner would, and return the path of `targets.toml`."""
     password = secrets.token_urlsafe(18)
     with connect(superuser) as server:
@@ -103,5 +112,5 @@ def _make_target(folder: Path, superuser: str) -> Path:
     dsn_file.write_text(with_role(superuser, _DATABASE, _WRITER, password), "utf-8")
     targets = folder / "targets.toml"
     text = _TARGETS.format(name=INSTANCE, dsn_file=dsn_file, host=LOOPBACK, port=free_port())
-    targets.write_text(text, "utf-8")
+    targets.write_text(text + "".join(system.entry for system in systems), "utf-8")
     return targets

@@ -21,6 +21,7 @@ from psycopg import sql
 from bench.driver import Address, Driver, request
 from bench.records import Record, record
 from bench.side import Approval
+from bench.systems import System
 from bench.target import TABLE, Target
 from bench.waiting import wait_for
 from placet.databases import with_database
@@ -48,8 +49,11 @@ class Floor:
     name = "floor"
     accepted_status = 200
 
-    def __init__(self, *, dsn: str, address: Address, driver: Driver) -> None:
+    def __init__(
+        self, *, dsn: str, address: Address, driver: Driver, systems: Sequence[System] = ()
+    ) -> None:
         """Take what `floor` started."""
+        self.systems = systems
         self.address = address
         self.driver = driver
         self.target = Target(dsn)
@@ -78,6 +82,13 @@ class Floor:
 
     def approvals(self, count: int) -> Sequence[Approval]:
         return [_approval(self._pending.popleft()) for _ in range(count)]
+
+    def write(self, system: System, count: int) -> float:
+        """Send what ours sends, from a bare client: nothing is decided, kept or looked at."""
+        identifiers, written = system.take(count), system.log_end()
+        with system.slow():
+            system.write(identifiers)
+        return system.await_written(written, identifiers, seconds=_SETTLE_SECONDS)
 
     def first_page(self) -> bytes:
         return request("GET", "/items?limit=50", {})
@@ -119,7 +130,9 @@ def _approval(one: Record) -> Approval:
 
 
 @contextmanager
-def floor(folder: Path, superuser: str, driver: Driver) -> Iterator[Floor]:
+def floor(
+    folder: Path, superuser: str, driver: Driver, systems: Sequence[System] = ()
+) -> Iterator[Floor]:
     """Run a floor on the server of `superuser` for the length of the block."""
     with psycopg.connect(superuser, autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
@@ -143,7 +156,7 @@ def floor(folder: Path, superuser: str, driver: Driver) -> Iterator[Floor]:
             log=log,
             seconds=_START_SECONDS,
         )
-        side = Floor(dsn=dsn, address=(LOOPBACK, port), driver=driver)
+        side = Floor(dsn=dsn, address=(LOOPBACK, port), driver=driver, systems=systems)
         try:
             yield side
         finally:
