@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from audit_sink import store
 from audit_sink.append import Appender
 from audit_sink.cli import app
-from audit_sink.ledger import PostgresLedger
+from audit_sink.ledger import Head, PostgresLedger
 from audit_sink.payload import unpack
 from audit_sink.publish import Publisher
 from audit_sink.store import LogDamagedError, Reader, SecondSequencerError, Writer
@@ -150,6 +150,21 @@ def test_the_ledger_never_goes_back(sink: Sink, statement: str) -> None:
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_the_ledger_moves_on_from_its_own_head_alone(sink: Sink) -> None:
+    first, second = _head(1, b"1"), _head(2, b"2")
+    with closing(PostgresLedger(sink.place.ledger, KEY.name)) as ledger:
+        assert ledger.advance(None, first)
+        for stale in (None, _head(1, b"another"), _head(2, b"1")):
+            assert not ledger.advance(stale, second)
+            assert ledger.head() == first
+        assert ledger.advance(first, second)
+        assert ledger.history() == [(1, first.root), (2, second.root)]
+
+
+def _head(size: int, root: bytes) -> Head:
+    return Head(size=size, root=root.ljust(32, b"."), checkpoint=b"note %d" % size)
 
 
 def test_payloads_can_be_destroyed_and_the_log_still_verifies(sink: Sink) -> None:

@@ -37,7 +37,7 @@ securityContext:
 {{/* ServiceAccount, Service, Deployment and PodDisruptionBudget of one service.
      Takes top, component, service (names its Secrets), image, values, replicas (none: somebody
      else scales it), strategy; optional command, env, secretEnv, configuration, ports, mounts,
-     volumes, hostAliases. */}}
+     volumes. */}}
 {{- define "placet.workload" -}}
 {{- $name := printf "%s-%s" (include "placet.name" .top) .component }}
 apiVersion: v1
@@ -91,9 +91,6 @@ spec:
       serviceAccountName: {{ $name }}
       {{- include "placet.podCommon" . | nindent 6 }}
       terminationGracePeriodSeconds: 15
-      {{- with .hostAliases }}
-      hostAliases: {{- toYaml . | nindent 8 }}
-      {{- end }}
       containers:
         - name: {{ .service }}
           image: {{ include "placet.image" . }}

@@ -17,7 +17,7 @@ from audit_sink.settings import Settings
 from audit_sink.store import Place, Reader, Writer
 from audit_sink.tiles import FileStore, SecondPublisherError
 from conveyor import health, logs
-from conveyor.consumer import Consumer
+from conveyor.consumer import Consumer, Fetch
 from conveyor.errors import UnavailableError
 from conveyor.keys import KeyFileError
 from conveyor.parking import Parking
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 _T = TypeVar("_T")
 _BATCH = 2_000
 _LINGER = 0.1  # seconds: fewer, larger transactions; the head still follows within a second
+_FETCH = Fetch(at_least=65_536, wait_ms=500)
 _PAUSE = 1.0
 
 
@@ -73,6 +74,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
             parking=parking,
             batch=_BATCH,
             linger=_LINGER,
+            fetch=_FETCH,
             on_assign=offsets,
         ).run(stop)
 
