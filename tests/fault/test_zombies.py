@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.business_systems import comments_of
+from tests.support.desk import wait_for
 from tests.support.dispatcher_process import Started
 from tests.support.fleet import value_of
 from tests.support.zombies import PATIENCE, RECORDS, ROWS, TIMEOUT, ZOMBIES, Scene, removals, scene
@@ -105,13 +106,20 @@ def test_late_edits_change_nothing_and_late_comments_are_removed(jira: Scene) ->
 
 
 def assert_repaired(jira: Scene, processes: list[Started]) -> None:
-    """Of every comment there is one; what was there twice was removed, and each removal said."""
+    """Of every comment there is one; what was there twice was removed, and each removal said.
+
+    Said in the log by whoever did it, and told on the topic, for the audit log, by the last process
+    (one that lost its lead ends before it tells).
+    """
     done = comments_of(jira.system)
     assert len(done) == 2 * RECORDS
     assert {what.count("comment") - what.count("comment-delete") for what in done.values()} == {1}
     removed = [key for key, what in done.items() for one in what if one == "comment-delete"]
     assert len(set(removed)) >= ZOMBIES
     assert sorted(removed) == sorted(key for process in processes for key in removals(process))
+    last = set(removals(processes[-1]))
+    wait_for("removals told", lambda: last <= set(jira.fleet.repaired()), seconds=PATIENCE)
+    assert set(jira.fleet.repaired()) <= set(removed)
 
 
 def test_an_edit_later_than_the_next_change_is_found_by_the_decision_after_it(

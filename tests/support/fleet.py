@@ -27,6 +27,7 @@ from contract.topics import DEAD_LETTERS, DECISIONS, TOPICS, WRITE_BACKS
 from conveyor.headers import message_of
 from conveyor.producer import Producer
 from conveyor.record import Message
+from dispatcher.writeback import Code
 
 _AT_ONCE = 2_000  # messages
 
@@ -130,16 +131,35 @@ class Fleet:
             )
 
     def histories(self) -> dict[str, list[WriteBackState]]:
-        """What each write-back told on `placet.write-backs`, in order; each transition once."""
+        """What each write-back told on `placet.write-backs`, in order; each transition once.
+
+        Without repairs of what somebody else's late request had done: those are `repaired`.
+        """
+        return {
+            key: [one.state for one in events if one.reason_code != Code.DUPLICATE_REMOVED]
+            for key, events in self._told().items()
+        }
+
+    def repaired(self) -> list[str]:
+        """Of which write-backs it was told that a second copy was removed."""
+        return [
+            key
+            for key, events in self._told().items()
+            for one in events
+            if one.reason_code == Code.DUPLICATE_REMOVED
+        ]
+
+    def _told(self) -> dict[str, list[WriteBack]]:
         names = {ship.name for ship in self.ships.values()}
-        told: dict[str, dict[int, tuple[str, WriteBackState]]] = {}
+        told: dict[str, dict[int, WriteBack]] = {}
         for event in read_all(self.kafka, WRITE_BACKS):
             if isinstance(event, WriteBack) and event.target.instance in names:
-                word = (event.event_id, event.state)  # the same event may be there twice
                 transitions = told.setdefault(event.write_back_id, {})
-                assert transitions.setdefault(event.transition, word) == word
+                first = transitions.setdefault(event.transition, event)
+                # The same event may be there twice.
+                assert (first.event_id, first.state) == (event.event_id, event.state)
         return {
-            key: [transitions[number][1] for number in range(1, len(transitions) + 1)]
+            key: [transitions[number] for number in range(1, len(transitions) + 1)]
             for key, transitions in told.items()
         }
 

@@ -18,8 +18,11 @@ kept: at 8,000 rows each decision then read five tables whole (measured: docs/ad
 """
 
 
-def connect(dsn: str, name: str, **options: Any) -> psycopg.Connection[Any]:
+def connect(dsn: str, name: str, *, by_key: bool = True, **options: Any) -> psycopg.Connection[Any]:
     """Open an autocommit connection that shows as `name` in pg_stat_activity.
+
+    Without `by_key` the server is told nothing when it connects: somebody else's may be behind a
+    pooler, which refuses that.
 
     Raises:
         psycopg.OperationalError: nobody answers (see `unavailable_database`).
@@ -29,12 +32,16 @@ def connect(dsn: str, name: str, **options: Any) -> psycopg.Connection[Any]:
         autocommit=True,
         application_name=name,
         connect_timeout=_CONNECT_TIMEOUT,
-        options=f"{conninfo_to_dict(dsn).get('options', '')} {BY_KEY}".strip(),
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
+        **({"options": _with_by_key(dsn)} if by_key else {}),
         **options,
     )
+
+
+def _with_by_key(dsn: str) -> str:
+    return f"{conninfo_to_dict(dsn).get('options', '')} {BY_KEY}".strip()
 
 
 @contextmanager

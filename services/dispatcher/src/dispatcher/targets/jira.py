@@ -13,7 +13,8 @@ What this adapter cannot promise:
 - Adding a comment is not conditional either. A request that was given up can still land and make a
   second comment. On Cloud a put-if-absent property keeps two workers from sending the same one;
   every look at an issue's comments removes a second copy, one of them `settle` after any doubt
-  (`jira_sweeps`). Until then two can be seen, and mail about both has gone out.
+  (`jira_sweeps`), and each removal is told (`repairs`). Until then two can be seen, and mail about
+  both has gone out.
 - That an edit and its properties are one is not documented by Atlassian: marker and changelog are
   both asked.
 - Whoever may edit an issue may edit or remove the marker. Removed, the write is not repeated: the

@@ -40,6 +40,8 @@ _SETTINGS: Final = (
     b"SET timezone = 'UTC'",
     b"SET default_transaction_isolation = 'read committed'",
     b"SET synchronous_commit = 'on'",
+    # Records are looked up by key, whatever the planner thinks of a table that has just grown.
+    b"SET enable_seqscan = 'off'",
 )
 
 
@@ -79,6 +81,7 @@ class Sessions:
         connection = connect(
             self._dsn,
             f"placet {self._config.name} {purpose}",
+            by_key=False,
             tcp_user_timeout=_UNANSWERED_MS,
         )
         try:
