@@ -26,7 +26,7 @@ from tests.support.crash.rules import MODULES
 from tests.support.crash.work import POLICY
 
 SEED = 20261125
-SAMPLE = 2
+SAMPLE = 1
 """Points of each process that the short form strikes besides the law's."""
 LEAST_REACHED = 0.75
 """Of all sides in the source; the rest are error paths, and listed."""

@@ -27,6 +27,8 @@ def connect(dsn: str, name: str, *, by_key: bool = True, **options: Any) -> psyc
     Raises:
         psycopg.OperationalError: nobody answers (see `unavailable_database`).
     """
+    if by_key:
+        options["options"] = f"{conninfo_to_dict(dsn).get('options', '')} {BY_KEY}".strip()
     return psycopg.connect(
         dsn,
         autocommit=True,
@@ -35,13 +37,8 @@ def connect(dsn: str, name: str, *, by_key: bool = True, **options: Any) -> psyc
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
-        **({"options": _with_by_key(dsn)} if by_key else {}),
         **options,
     )
-
-
-def _with_by_key(dsn: str) -> str:
-    return f"{conninfo_to_dict(dsn).get('options', '')} {BY_KEY}".strip()
 
 
 @contextmanager
