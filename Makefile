@@ -6,6 +6,8 @@ BIN := .venv/bin
 MEMBERS := schemas libs/conveyor services/intake services/review-api services/dispatcher services/audit-sink cli sandbox
 PACKAGES := placet placet-contract placet-conveyor placet-intake placet-review-api placet-dispatcher placet-audit-sink placet-sandbox
 MODULES := contract conveyor intake review_api dispatcher audit_sink placet sandbox
+# Tests that start no server: they run beside the others, which mostly wait.
+PURE := tests/unit tests/property tests/contract
 
 help: ## what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +16,10 @@ demo: setup ## start everything with sample items; prints the address and the ac
 	@$(BIN)/placet up --demo
 
 test: setup browser ## run all tests on real Kafka, PostgreSQL and Chromium
-	$(BIN)/python -m pytest -m "not long"
+	@log=$$(mktemp); \
+	nice $(BIN)/python -m pytest -m "not long" $(PURE) >$$log 2>&1 & pure=$$!; \
+	$(BIN)/python -m pytest -m "not long" $(PURE:%=--ignore=%); failed=$$?; \
+	echo "Beside them, $(PURE):"; wait $$pure || failed=1; cat $$log; rm -f $$log; exit $$failed
 
 test-long: setup browser ## run the full fault campaigns too (an hour or more)
 	$(BIN)/python -m pytest

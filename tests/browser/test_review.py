@@ -47,7 +47,7 @@ def test_a_rejection_needs_a_reason_and_keeps_what_was_typed(desk, placet, revie
     desk.page.get_by_role("button", name="Reject").click()
     expect(desk.page.get_by_role("alert")).to_be_visible()
     expect(desk.page.get_by_label("Comment")).to_have_value("Not what the passage says.")
-    desk.page.get_by_label("Reason").select_option("WRONG")
+    desk.page.get_by_label("Reason", exact=True).select_option("WRONG")
     desk.page.get_by_role("button", name="Reject").click()
     expect(desk.page.locator("#history")).to_contain_text("Not what the passage says.")
     assert reviewer.item(item)["state"] == "REJECTED"

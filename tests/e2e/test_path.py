@@ -98,7 +98,8 @@ def test_eight_people_decide_at_once_and_one_counts(placet):
             "/api/people", json={"username": name, "name": name, "roles": ["reviewer"]}
         )
         assert made.status_code == 201, made.text
-        people.append(Person(str(admin.http.base_url), name, made.json()["password"]))
+        url, drawn = str(admin.http.base_url), made.json()["password"]
+        people.append(Person(url, name, drawn, new_password=uuid.uuid4().hex))
     ((record, item),) = propose(placet, "Delhi.")
     seen = [in_queue(person, item) for person in people]
 

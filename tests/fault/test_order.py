@@ -8,14 +8,21 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from tests.support.business_systems import KINDS, systems
+from tests.support.business_systems import systems
 from tests.support.fleet import deliveries, fleet, value_of
 
 RECORDS = 20
 ORDINALS = 10
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "sql",
+        pytest.param("sharepoint", marks=pytest.mark.long),
+        pytest.param("jira", marks=pytest.mark.long),
+    ],
+)
 def test_each_record_takes_its_changes_in_the_order_in_which_they_were_decided(
     kind: str, postgres: str, kafka: str, tmp_path: Path
 ) -> None:

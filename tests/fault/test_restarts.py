@@ -36,7 +36,7 @@ class Size:
     faults: tuple[tuple[tuple[str, ...], str], ...]
 
 
-SHORT = Size(2, ((BROKER, "deciding"), (DATABASE, "writing"), (EVERYTHING, "writing")))
+SHORT = Size(2, ((EVERYTHING, "writing"),))
 LONG = Size(
     8,
     tuple(

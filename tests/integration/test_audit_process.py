@@ -87,7 +87,7 @@ def test_killed_again_and_again_it_leaves_no_gap_no_duplicate_and_one_history(
 ) -> None:
     rng = random.Random(7)
     count = 0
-    for _ in range(6):
+    for _ in range(3):
         with audit_sink(place, kafka, tmp_path / "files") as process:
             for _ in range(4):
                 producer.send_all(_messages(range(count, count + 200)))

@@ -74,9 +74,11 @@ class Anybody:
 class Person(Anybody):
     """Somebody signed in. Sends what a script sends: cookie, CSRF token, Idempotency-Key."""
 
-    def __init__(self, url: str, username: str, password: str) -> None:
+    def __init__(self, url: str, username: str, password: str, **chosen: str) -> None:
+        """`chosen`: a `new_password`, in exchange for one that was made for them."""
         super().__init__(url)
-        answer = self.http.post("/api/session", json={"username": username, "password": password})
+        sent = {"username": username, "password": password, **chosen}
+        answer = self.http.post("/api/session", json=sent)
         answer.raise_for_status()
         self.http.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
 

@@ -17,8 +17,14 @@ _SHOWN_BYTES: Final = 4_096
 
 def last(bootstrap: str, limit: int) -> list[dict[str, Any]]:
     """The newest dead letters, newest first, as plain values. Raises KafkaException."""
-    letters = sorted(_read(bootstrap, limit), key=lambda found: found[0], reverse=True)
+    letters = sorted(_read(bootstrap, limit), key=_when, reverse=True)
     return [_plain(at, letter) for at, letter in letters[:limit]]
+
+
+def _when(found: tuple[int, DeadLetter]) -> tuple[int, datetime]:
+    """Return when it was parked: the broker counts milliseconds, whoever parked it microseconds."""
+    at, letter = found
+    return at, letter.timestamp
 
 
 def _read(bootstrap: str, limit: int) -> Iterator[tuple[int, DeadLetter]]:

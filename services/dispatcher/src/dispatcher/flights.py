@@ -47,7 +47,8 @@ log = structlog.get_logger()
 LEASE: Final = 10.0
 """Seconds for which an intent may be sent. Whoever wakes up later than that sends nothing.
 
-Never longer than the target's `settle`: after that a successor may have probed, and sent it itself.
+Never longer than half of the target's `settle`, after which a successor may have probed and sent it
+itself: the other half is for a request that leaves in the last moment.
 """
 _SHORTEST_LEASE: Final = 1.0
 AHEAD: Final = 2
@@ -336,7 +337,7 @@ class Flights:
         return self._target.prepare(attempt.wanted)
 
     def _send(self, attempt: Attempt) -> Any:
-        lease = min(LEASE, max(self._target.promises.settle, _SHORTEST_LEASE))
+        lease = min(LEASE, max(self._target.promises.settle / 2, _SHORTEST_LEASE))
         if time.monotonic() - attempt.intended > lease:
             return _TOO_LATE
         return self._target.send(attempt.prepared)
