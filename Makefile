@@ -18,6 +18,7 @@ demo: setup ## start everything with sample items; prints the address and the ac
 test: setup browser ## run all tests on real Kafka, PostgreSQL and Chromium
 	@log=$$(mktemp); \
 	nice $(BIN)/python -m pytest -m "not long" $(PURE) >$$log 2>&1 & pure=$$!; \
+	trap "kill $$pure" INT TERM; \
 	$(BIN)/python -m pytest -m "not long" $(PURE:%=--ignore=%); failed=$$?; \
 	echo "Beside them, $(PURE):"; wait $$pure || failed=1; cat $$log; rm -f $$log; exit $$failed
 
