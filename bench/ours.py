@@ -5,6 +5,7 @@ outside, as the superuser, to learn when something was committed. Changes nothin
 `lengthen` says so.
 """
 
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +110,9 @@ class Ours:
                 name = f"bench-{number}"
                 person = {"username": name, "name": name, "roles": ["reviewer"]}
                 made = admin.post("/api/people", json=person).raise_for_status().json()
-                with _signed_in(url, name, made["password"]) as reviewer:
+                # A password that was made for somebody is exchanged for their own.
+                own = {"new_password": secrets.token_hex(16)}
+                with _signed_in(url, name, made["password"], **own) as reviewer:
                     self._sessions.append(_session(reviewer))
 
     def propose(self, count: int) -> Sequence[Record]:
@@ -255,9 +258,9 @@ def _connect(superuser: str, database: str) -> psycopg.Connection[Any]:
 
 
 @contextmanager
-def _signed_in(url: str, username: str, password: str) -> Iterator[httpx.Client]:
+def _signed_in(url: str, username: str, password: str, **chosen: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=30) as client:
-        person = {"username": username, "password": password}
+        person = {"username": username, "password": password, **chosen}
         answer = client.post("/api/session", json=person).raise_for_status()
         client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
         yield client

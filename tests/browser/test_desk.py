@@ -178,6 +178,7 @@ def test_a_session_that_ends_asks_over_the_page_and_sends_what_was_decided(
     assert "Typed before the session ended." in str(reviewer.item(queue[0])["history"])
 
 
+@pytest.mark.long  # a reading of the target is kept for half a minute
 def test_what_is_refused_comes_back_with_what_was_typed(desk, placet, reviewer, queue):
     desk.sign_in(placet)
     desk.open(queue[0])

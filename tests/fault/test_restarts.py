@@ -180,7 +180,12 @@ def _answer(placet: Placet) -> bool:
 
 
 @pytest.mark.parametrize(
-    "size", [pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.long)]
+    "size",
+    [
+        # One process at a time, in a short run, is test_kill's and test_crash_points'.
+        pytest.param(SHORT, id="short", marks=pytest.mark.long),
+        pytest.param(LONG, id="long", marks=pytest.mark.long),
+    ],
 )
 def test_restarts_while_three_targets_are_written_lose_and_repeat_nothing(placet, systems, size):
     _wait_until_they_answer(placet)

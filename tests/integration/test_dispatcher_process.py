@@ -179,6 +179,7 @@ def test_a_process_killed_between_effect_and_outcome_writes_once(house: House) -
     assert again.metric('placet_write_back_attempts_total{outcome="AlreadyApplied"') == 1
 
 
+@pytest.mark.long  # the short form is tests/fault/test_crash_points.py
 def test_killed_again_and_again_it_writes_each_decision_once(house: House) -> None:
     for ordinal in (1, 2):
         house.publish(*approvals(house, 500, ordinal))
