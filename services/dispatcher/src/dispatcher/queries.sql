@@ -21,8 +21,9 @@ SELECT DISTINCT %(instance)s, i.identifier
 SELECT identifier
   FROM dispatch.record_order
  WHERE instance = %(instance)s
-   AND identifier IN (
-       SELECT i.identifier FROM json_to_recordset(%(rows)s::json) AS i (identifier text))
+   -- An array, not a join: without hash joins a join compares every record with every row.
+   AND identifier = ANY (ARRAY(
+       SELECT i.identifier FROM json_to_recordset(%(rows)s::json) AS i (identifier text)))
  ORDER BY identifier
    FOR UPDATE
 
