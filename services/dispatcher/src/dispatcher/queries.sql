@@ -282,8 +282,8 @@ WITH RECURSIVE walk (identifier, closed) AS (
     SELECT r.identifier, r.closed
       FROM dispatch.record_order r
      WHERE r.instance = %(instance)s
-       AND r.identifier IN (
-           SELECT i.identifier FROM json_to_recordset(%(rows)s::json) AS i (identifier text))
+       AND r.identifier = ANY (ARRAY(
+           SELECT i.identifier FROM json_to_recordset(%(rows)s::json) AS i (identifier text)))
     UNION ALL
     SELECT walk.identifier, walk.closed + 1
       FROM walk,
@@ -317,8 +317,8 @@ WITH next AS MATERIALIZED (
       JOIN dispatch.write_back w
         ON w.instance = r.instance AND w.identifier = r.identifier AND w.ordinal = r.closed + 1
      WHERE r.instance = %(instance)s
-       AND r.identifier IN (
-           SELECT i.identifier FROM json_to_recordset(%(rows)s::json) AS i (identifier text))
+       AND r.identifier = ANY (ARRAY(
+           SELECT i.identifier FROM json_to_recordset(%(rows)s::json) AS i (identifier text)))
        AND NOT w.ready
        AND (w.state = 'WAITING' OR w.state = 'STUCK' AND w.reason_code = 'ORDER_GAP')
        AND NOT EXISTS (
