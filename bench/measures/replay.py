@@ -25,7 +25,9 @@ _SECONDS = 120.0
 def take(side: Ours, size: Size) -> Values:
     window = side.broker.window(DECISIONS)
     if not window:
-        raise BenchError("nothing was decided, so nothing can be replayed: --only decision has both")
+        raise BenchError(
+            "nothing was decided, so nothing can be replayed: --only decision has both"
+        )
     before = side.target.changes()
     count = max(size.replayed, len(window))
     began = monotonic()

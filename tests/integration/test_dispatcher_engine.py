@@ -79,18 +79,23 @@ def test_texts_are_forgotten_and_keys_are_not(lab: Lab) -> None:
     assert json.loads(json.loads(after)["answer"]) == "secret text"
 
 
-def test_a_crash_after_the_targets_commit_is_found_by_its_key(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def crash_in(step: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Approve "a", and have the engine die in a step of the ledger."""
     lab.accept(lab.desk.approve("a", '"new"', '""'))
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("dispatcher.ledger.Ledger.record", crash)
+        patch.setattr(f"dispatcher.ledger.Ledger.{step}", crash)
         with pytest.raises(KeyboardInterrupt):
             lab.engine.step()
+
+
+def test_a_crash_after_the_targets_commit_is_found_by_its_key(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_in("record", lab, monkeypatch)
     assert lab.faq.effects() == [("a", "new")]
     assert lab.state("a") == "WAITING"
     lab.steps()
@@ -103,15 +108,7 @@ def test_a_crash_after_the_targets_commit_is_found_by_its_key(
 def test_a_crash_while_the_outcome_is_told_leaves_neither(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab.accept(lab.desk.approve("a", '"new"', '""'))
-
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("dispatcher.ledger.Ledger.tell", crash)
-        with pytest.raises(KeyboardInterrupt):
-            lab.engine.step()
+    crash_in("tell", lab, monkeypatch)
     assert (lab.state("a"), lab.told("a")) == ("WAITING", [])
     lab.steps()
     assert (lab.state("a"), lab.told("a")) == ("APPLIED", ["APPLIED"])

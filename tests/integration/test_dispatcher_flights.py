@@ -13,6 +13,7 @@ from tests.support.flying import Flying, Site, flying
 
 from conveyor.errors import UnavailableError
 from dispatcher import ledger_intents
+from dispatcher.flights import LEASE, lease
 from dispatcher.ledger import Ledger
 from dispatcher.targets.target import Repair
 from dispatcher.writeback import Applied, Code, Refused, Retries, Unavailable, Unknown
@@ -687,6 +688,13 @@ def test_an_unknown_answer_is_not_sent_again_by_itself(lab: Flying) -> None:
     for _ in range(10):
         lab.engine.step()
     assert len(lab.site.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("settle", "seconds"), [(300.0, LEASE), (2 * LEASE, LEASE), (9.0, 4.5), (0.0, 1.0)]
+)
+def test_a_lease_is_over_long_before_a_successor_may_send(settle: float, seconds: float) -> None:
+    assert lease(settle) == seconds
 
 
 # Repairs

@@ -3,7 +3,7 @@
 Owns the list and its file (0600). Accounts themselves are review-api's.
 """
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 
 import asyncio

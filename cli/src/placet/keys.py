@@ -3,7 +3,7 @@
 Owns which there are. Formats of signing keys belong to `conveyor.keys` and `audit_sink`.
 """
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 
 import base64

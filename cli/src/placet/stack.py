@@ -4,7 +4,7 @@ Owns what may be done with it (up, down, status, reset) and that two of these ne
 The order of coming up is `placet.bringup`'s.
 """
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 
 import fcntl

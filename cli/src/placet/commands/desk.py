@@ -1,6 +1,6 @@
 """`placet items | item | decide | people`: the desk in a terminal."""
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 import uuid
 from collections.abc import Mapping

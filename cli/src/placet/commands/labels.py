@@ -1,6 +1,6 @@
 """`placet labels export`: what people decided, as labelled data."""
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 import os
 import sys

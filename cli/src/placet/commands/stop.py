@@ -1,6 +1,6 @@
 """`placet stop | resume`: the stop switch."""
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 from typing import Annotated, Any
 

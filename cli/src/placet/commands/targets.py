@@ -1,6 +1,6 @@
 """`placet targets …`: how the targets are, pause, resume, and what becomes of a stuck write."""
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
 from collections.abc import Mapping
 from enum import StrEnum

@@ -45,11 +45,6 @@ from dispatcher.writeback import (
 log = structlog.get_logger()
 
 LEASE: Final = 10.0
-"""Seconds for which an intent may be sent. Whoever wakes up later than that sends nothing.
-
-Never longer than half of the target's `settle`, after which a successor may have probed and sent it
-itself: the other half is for a request that leaves in the last moment.
-"""
 _SHORTEST_LEASE: Final = 1.0
 AHEAD: Final = 2
 """Steps under way for each hand: while one is being committed, its hand has another to work on."""
@@ -98,6 +93,15 @@ class _Came:
 
 
 Decide = Callable[[Attempt, Outcome], Move]
+
+
+def lease(settle: float) -> float:
+    """Return seconds for which an intent may be sent: whoever wakes up later sends nothing.
+
+    At most half of the target's `settle`, after which a successor may have probed and sent it
+    itself: the other half is for a request that leaves in the last moment.
+    """
+    return min(LEASE, max(settle / 2, _SHORTEST_LEASE))
 
 
 class Flights:
@@ -337,7 +341,6 @@ class Flights:
         return self._target.prepare(attempt.wanted)
 
     def _send(self, attempt: Attempt) -> Any:
-        lease = min(LEASE, max(self._target.promises.settle / 2, _SHORTEST_LEASE))
-        if time.monotonic() - attempt.intended > lease:
+        if time.monotonic() - attempt.intended > lease(self._target.promises.settle):
             return _TOO_LATE
         return self._target.send(attempt.prepared)

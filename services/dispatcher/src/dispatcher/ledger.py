@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from psycopg.rows import class_row, kwargs_row
 
-from contract.events import WriteBackState
+from contract.events import WriteBack, WriteBackState
 from contract.identity import Digester
 from contract.topics import WRITE_BACKS
 from conveyor import outbox, relay
@@ -324,18 +324,7 @@ class Ledger:
         rows: Sequence[Row],
         following: Mapping[str, Next],
     ) -> None:
-        events = [
-            event_of(
-                row,
-                system=self._system,
-                instance=self._instance,
-                conflicting=() if next_ is None else next_.conflicting,
-                digester=self._digester,
-                overwrote=None if next_ is None else next_.overwrote,
-            )
-            for row in rows
-            for next_ in (following.get(row.write_back_id),)
-        ]
+        events = [self._event(row, following.get(row.write_back_id)) for row in rows]
         outbox.insert(
             transaction,
             OUTBOX,
@@ -343,6 +332,16 @@ class Ledger:
                 outbox.row_of(event, topic=WRITE_BACKS, key=event.item_id.encode(), source=SOURCE)
                 for event in events
             ],
+        )
+
+    def _event(self, row: Row, following: Next | None) -> WriteBack:
+        return event_of(
+            row,
+            system=self._system,
+            instance=self._instance,
+            conflicting=() if following is None else following.conflicting,
+            digester=self._digester,
+            overwrote=None if following is None else following.overwrote,
         )
 
 
