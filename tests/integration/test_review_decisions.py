@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from msgspec import UNSET
 from tests.support.desk import wait_for
 from tests.support.review import (
     POLICY,
@@ -18,7 +19,7 @@ from tests.support.review import (
 )
 
 from contract.codec import decode
-from contract.events import ReviewDecision
+from contract.events import Change, ReviewDecision, Target
 from contract.statement import from_text
 from conveyor.keys import Verifier
 from review_api.ingest import Ingest, read
@@ -70,6 +71,22 @@ def test_approval_is_signed_and_held_in_the_outbox(placet_desk: Desk, reviewer: 
     assert event.timestamp.isoformat()[:19] == statement.at[:19]
     shown = reviewer.http.get(f"/api/decisions/{decision['decision_id']}").json()
     assert shown["write_backs"][0]["write_back_id"] == write_back["write_back_id"]
+
+
+def test_an_approval_names_its_grounds_and_a_rejection_has_none(
+    placet_desk: Desk, reviewer: Person
+) -> None:
+    target = Target(system="sql", instance="support-faq", identifier="q-1")
+    change = Change(target=target, fields={"answer": '"Delhi."'}, comment="Refund proposed.")
+    one, other = review_item(1, change=change), review_item(2)
+    placet_desk.ingest([one, other])
+    assert reviewer.decide(reviewer.item(one.item_id)).status_code == 201
+    assert reviewer.decide(reviewer.item(other.item_id), "REJECT").status_code == 201
+    rows = placet_desk.query("SELECT statement FROM review.decision ORDER BY action")
+    approved, rejected = (from_text(text) for (text,) in rows)
+    assert approved.note == "Refund proposed."
+    assert approved.citations == ["kb-1", "https://example.org/delhi"]
+    assert (rejected.note, rejected.citations) == (UNSET, UNSET)
 
 
 def test_of_eight_people_at_once_one_wins_and_seven_are_told_who(placet_desk: Desk) -> None:
