@@ -3,9 +3,9 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-MEMBERS := schemas libs/conveyor services/intake services/review-api services/dispatcher services/audit-sink cli sandbox
-PACKAGES := placet placet-contract placet-conveyor placet-intake placet-review-api placet-dispatcher placet-audit-sink placet-sandbox
-MODULES := contract conveyor intake review_api dispatcher audit_sink placet sandbox
+MEMBERS := schemas libs/conveyor libs/vault services/intake services/review-api services/dispatcher services/audit-sink cli sandbox
+PACKAGES := placet placet-contract placet-conveyor placet-vault placet-intake placet-review-api placet-dispatcher placet-audit-sink placet-sandbox
+MODULES := contract conveyor vault intake review_api dispatcher audit_sink placet sandbox
 # Tests that start no server: they run beside the others, which mostly wait.
 PURE := tests/unit tests/property tests/contract
 
