@@ -8,7 +8,7 @@ A Ledger is one connection, used by one thread. It opens by itself and again aft
 UnavailableError says that nothing of the interrupted transaction is there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -75,6 +75,7 @@ class Ledger:
         self._instance = instance
         self._digester = digester
         self._connection: psycopg.Connection[Any] | None = None
+        self._replayed = False  # the last batch held nothing new
 
     @property
     def connected(self) -> bool:
@@ -147,18 +148,37 @@ class Ledger:
         rows = rows_of(plans)
         if not rows:
             return []
-        document = _document(list(rows.values()))
-        with transaction.pipeline():
-            self.run(transaction, "open_records", rows=document)
-            self.run(transaction, "lock_records", rows=document)
-            accepting = self.run(transaction, "accept", rows=document)
-            knowing = self.run(transaction, "known", ids=list(rows))
-        inserted = dict(accepting.fetchall())
-        known = {row[0]: row[1:] for row in knowing.fetchall()}
+        known: dict[str, tuple[Any, ...]] = {}
+        if self._replayed:
+            # A replay comes in runs, and asking is a tenth of inserting. What a key belongs to
+            # never changes, so that this needs no lock.
+            known = self._known(self.run(transaction, "known", ids=list(rows)))
+        missing = {key: row for key, row in rows.items() if key not in known}
+        inserted: dict[str, str] = {}
+        if missing:
+            inserted, found = self._insert(transaction, missing)
+            known |= found
+        self._replayed = not inserted
         closed = [one for one, state in inserted.items() if state != State.WAITING]
         self.settle(transaction, [rows[one]["identifier"] for one in closed])
         self._tell(transaction, self._rows(transaction, closed), {})
         return verdicts(plans, set(inserted), known)
+
+    def _insert(
+        self, transaction: Transaction, rows: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[dict[str, str], dict[str, tuple[Any, ...]]]:
+        """Insert steps; return the states of those that are new, and whose each key is now."""
+        places = _places(row["identifier"] for row in rows.values())
+        with transaction.pipeline():
+            self.run(transaction, "open_records", rows=places)
+            self.run(transaction, "lock_records", rows=places)
+            accepting = self.run(transaction, "accept", rows=_document(list(rows.values())))
+            knowing = self.run(transaction, "known", ids=list(rows))
+        return dict(accepting.fetchall()), self._known(knowing)
+
+    @staticmethod
+    def _known(cursor: psycopg.Cursor[Any]) -> dict[str, tuple[Any, ...]]:
+        return {row[0]: row[1:] for row in cursor.fetchall()}
 
     def take_back(self, transaction: Transaction, one: TakeBack) -> tuple[Verdict, list[str]]:
         """Close the ordinal of a TAKE_BACK.
@@ -166,7 +186,7 @@ class Ledger:
         Returns the verdict, and the steps for which it came too late: they go on.
         """
         place = {"identifier": one.target.identifier, "ordinal": one.ordinal}
-        document = _document([place])
+        document = _places([one.target.identifier])
         self.run(transaction, "open_records", rows=document)
         steps = self.run(transaction, "take_back_rows", **place).fetchall()
         self.run(transaction, "lock_records", rows=document)
@@ -284,8 +304,8 @@ class Ledger:
         closing = [one.write_back_id for one in moves if one.next.closes]
         with transaction.pipeline():
             if closing:
-                places = [{"identifier": one.identifier} for one in moves if one.next.closes]
-                self.run(transaction, "lock_records", rows=_document(places))
+                places = _places(one.identifier for one in moves if one.next.closes)
+                self.run(transaction, "lock_records", rows=places)
             self.run(transaction, "record", rows=_document([state_of(one) for one in moves]))
             if closing:
                 self.run(transaction, "forget_plans", ids=closing)
@@ -294,7 +314,7 @@ class Ledger:
         """Advance these records over what is closed, and release what comes next."""
         if not identifiers:
             return
-        document = _document([{"identifier": one} for one in sorted(set(identifiers))])
+        document = _places(identifiers)
         with transaction.pipeline():
             self.run(transaction, "advance", rows=document)
             releasing = self.run(transaction, "release", rows=document)
@@ -347,6 +367,10 @@ class Ledger:
 
 def _document(rows: Sequence[Mapping[str, Any]]) -> str:
     return orjson.dumps(rows).decode()
+
+
+def _places(identifiers: Iterable[str]) -> str:
+    return _document([{"identifier": one} for one in sorted(set(identifiers))])
 
 
 def _image(image: Images | None) -> bytes | None:
