@@ -6,8 +6,11 @@ BIN := .venv/bin
 MEMBERS := schemas libs/conveyor libs/vault services/intake services/review-api services/dispatcher services/audit-sink cli sandbox
 PACKAGES := placet placet-contract placet-conveyor placet-vault placet-intake placet-review-api placet-dispatcher placet-audit-sink placet-sandbox
 MODULES := contract conveyor vault intake review_api dispatcher audit_sink placet sandbox
-# Tests that start no server: they run beside the others, which mostly wait.
+# Three runs side by side, because tests mostly wait: those that start no server, those of one
+# service or part with servers of their own, and those of the whole of Placet.
 PURE := tests/unit tests/property tests/contract
+PARTS := tests/integration
+QUICK := $(BIN)/python -m pytest -m "not long"
 
 help: ## what you can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,11 +19,14 @@ demo: setup ## start everything with sample items; prints the address and the ac
 	@$(BIN)/placet up --demo
 
 test: setup browser ## run all tests on real Kafka, PostgreSQL and Chromium
-	@log=$$(mktemp); \
-	nice $(BIN)/python -m pytest -m "not long" $(PURE) >$$log 2>&1 & pure=$$!; \
-	trap "kill $$pure" INT TERM; \
-	$(BIN)/python -m pytest -m "not long" $(PURE:%=--ignore=%); failed=$$?; \
-	echo "Beside them, $(PURE):"; wait $$pure || failed=1; cat $$log; rm -f $$log; exit $$failed
+	@logs=$$(mktemp -d); \
+	nice $(QUICK) $(PURE) >$$logs/pure 2>&1 & pure=$$!; \
+	$(QUICK) $(PARTS) >$$logs/parts 2>&1 & parts=$$!; \
+	trap "kill $$pure $$parts" INT TERM; \
+	$(QUICK) $(PURE:%=--ignore=%) $(PARTS:%=--ignore=%); failed=$$?; \
+	echo "Beside them, $(PARTS):"; wait $$parts || failed=1; cat $$logs/parts; \
+	echo "Beside them, $(PURE):"; wait $$pure || failed=1; cat $$logs/pure; \
+	rm -rf $$logs; exit $$failed
 
 test-long: setup browser ## run the full fault campaigns too (an hour or more)
 	$(BIN)/python -m pytest
