@@ -25,6 +25,7 @@ from review_api.api import (
     stops,
     targets,
 )
+from review_api.api.document import describe
 from review_api.api.guard import GuardedRoute, UnguardedRouteError, needs
 from review_api.api.middleware import Careful
 from review_api.desk import Desk
@@ -93,7 +94,7 @@ def create_app(desk: Desk) -> FastAPI:
 
     @app.get("/api/openapi.json", include_in_schema=False, **needs(Permission.PUBLIC))
     async def openapi() -> Response:
-        return JSONResponse(app.openapi())
+        return JSONResponse(describe(app))
 
     for raised in (ProblemError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(raised, _refused)

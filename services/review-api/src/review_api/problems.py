@@ -95,7 +95,7 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.BAD_VALUE: Kind(422, "A value cannot be used", _FIX),
     Code.BAD_CURSOR: Kind(422, "The cursor is of no page", "Start again at the first page."),
     Code.BAD_SORT: Kind(422, "There is no such order", _FIX),
-    Code.SEARCH_TOO_BROAD: Kind(503, "The search finds too much", "Add a word or a filter."),
+    Code.SEARCH_TOO_BROAD: Kind(422, "The search finds too much", "Add a word or a filter."),
     Code.KEY_REQUIRED: Kind(
         400, "Idempotency-Key is missing", "Send a new random key with every new decision."
     ),

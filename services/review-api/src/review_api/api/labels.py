@@ -7,7 +7,7 @@ read it finds it by `item_id`.
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
@@ -26,11 +26,17 @@ from review_api.roles import Permission
 log = structlog.get_logger()
 router = APIRouter(prefix="/api", route_class=GuardedRoute, tags=["labels"])
 
+JSON_LINES: Final = "application/jsonl"
 Text = Annotated[str, Query()]
 _LONGEST_LIMIT = 9  # digits
 
 
-@router.get("/labels", **needs(Permission.EXPORT))
+@router.get(
+    "/labels",
+    response_class=Response,
+    responses={200: {"content": {JSON_LINES: {}}}},
+    **needs(Permission.EXPORT),
+)
 async def labels(
     request: Request,
     *,
@@ -59,7 +65,7 @@ async def labels(
         "Content-Disposition": 'attachment; filename="labels.jsonl"',
     }
     request_id = request.scope.get("placet_request_id", "")
-    return StreamingResponse(_lines(found, request_id), 200, headers, "application/jsonl")
+    return StreamingResponse(_lines(found, request_id), 200, headers, JSON_LINES)
 
 
 async def _lines(found: AsyncIterator[list[Label]], request_id: str) -> AsyncIterator[bytes]:

@@ -28,7 +28,12 @@ async def ready(request: Request) -> Response:
     return Response(b'{"database":true}', media_type="application/json")
 
 
-@router.get("/metrics", **needs(Permission.PUBLIC))
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}},
+    **needs(Permission.PUBLIC),
+)
 async def prometheus() -> Response:
     """Return the process's metrics in Prometheus' text form."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
