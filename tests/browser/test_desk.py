@@ -90,6 +90,30 @@ def test_a_shift_by_keyboard_alone(desk, placet, reviewer, queue):
     assert _state(reviewer, queue[3]) == "PENDING"
 
 
+def test_a_hundred_items_by_keyboard_alone(desk, placet, reviewer):
+    """From the first to the last without a pointer, over the end of the list and on."""
+    items = propose_many(placet, reviewer, 100)
+    keys = {"APPROVED": "a", "REJECTED": "r2", "NEEDS_INFO": "i1"}
+    wanted = {item: list(keys)[number % 3] for number, item in enumerate(items)}
+    desk.sign_in(placet)
+    page = desk.page
+    page.keyboard.press("j")
+    for item in items:
+        _on(page, item)
+        expect(page.locator("#claim")).to_contain_text("Yours until")
+        for key in keys[wanted[item]]:
+            page.keyboard.press(key)
+        expect(page.locator(f"main[data-item='{item}']")).to_have_count(0)
+        if page.locator("main[data-item]").count() == 0:  # the list ended, and begins anew
+            page.keyboard.press("j")
+    done = {"APPROVED", "IN_PROGRESS", "COMPLETED"}
+    for item, state in wanted.items():
+        allowed = done if state == "APPROVED" else {state}
+        wait_for(state, lambda item=item, allowed=allowed: _state(reviewer, item) in allowed)
+        events = [one["event"] for one in reviewer.item(item)["history"]]
+        assert sum(events.count(one) for one in ("APPROVE", "REJECT", "NEED_INFO")) == 1, events
+
+
 def test_z_takes_back_what_was_just_decided(desk, placet, reviewer, queue):
     desk.sign_in(placet)
     desk.open(queue[0])
@@ -116,12 +140,21 @@ def test_keys_are_ignored(desk, placet, reviewer, queue, how):
         page.evaluate("dispatchEvent(new KeyboardEvent('keydown', {key: 'a', repeat: true}))")
     else:
         page.keyboard.press("?")
-        page.get_by_label("Single keys are on").uncheck()
+        _switch(page, on=False)
         page.keyboard.press("Escape")
         page.keyboard.press("a")
     page.wait_for_timeout(200)
     _on(page, queue[0])
     assert _state(reviewer, queue[0]) == "PENDING"
+    if how == "switched off":  # for good: it is this person's, on every machine
+        page.reload()
+        page.get_by_role("button", name="Keys").click()
+        _switch(page, on=True)
+
+
+def _switch(page, *, on):
+    with page.expect_response("**/review/settings"):
+        page.get_by_label("Single keys are on").set_checked(on)
 
 
 def test_two_people_at_one_item_are_told_of_each_other(desk, chromium, placet, reviewer, queue):
@@ -158,6 +191,27 @@ def test_what_is_decided_offline_is_sent_once_when_the_network_is_back(
     wait_for("sent", lambda: _state(reviewer, queue[0]) != "PENDING")
     decided = [one for one in reviewer.item(queue[0])["history"] if one["event"] == "APPROVE"]
     assert len(decided) == 1
+
+
+def test_a_tab_closed_before_a_decision_is_sent_sends_it_when_it_is_back(
+    desk, placet, reviewer, queue
+):
+    desk.sign_in(placet)
+    desk.open(queue[0])
+    expect(desk.page.locator("#claim")).to_contain_text("Yours until")
+    context = desk.page.context
+    context.set_offline(True)
+    desk.page.keyboard.press("a")
+    expect(desk.page.locator("#sent")).to_contain_text("Not sent yet")
+    desk.page.close()
+    context.set_offline(False)
+    assert _state(reviewer, queue[0]) == "PENDING"
+    desk.page = context.new_page()
+    desk.open(queue[1])
+    wait_for("sent", lambda: _state(reviewer, queue[0]) != "PENDING")
+    decided = [one for one in reviewer.item(queue[0])["history"] if one["event"] == "APPROVE"]
+    assert len(decided) == 1
+    wait_for("forgotten", lambda: desk.page.evaluate("Object.keys(localStorage).length") == 0)
 
 
 def test_a_session_that_ends_asks_over_the_page_and_sends_what_was_decided(

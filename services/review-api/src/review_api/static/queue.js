@@ -5,6 +5,7 @@
 
 import * as claim from "./claim.js";
 import * as drafts from "./drafts.js";
+import * as outbox from "./outbox.js";
 import { pause } from "./patience.js";
 import * as session from "./session.js";
 import * as strip from "./strip.js";
@@ -90,8 +91,10 @@ export const show = async (place, push = true) => {
 // The end of the list: what the queue holds now, under the same line.
 const refill = async () => {
   const place = `/review${location.search}`;
+  const going = new Set([...unsent].map((order) => order.place.split("?")[0]));
   const page = await fetched(place);
   document.querySelector(".desk").replaceWith(document.adoptNode(page.querySelector(".desk")));
+  for (const row of rows()) if (going.has(row.pathname)) row.dataset.done = "sent"; // not known there yet
   strip.frame(page);
   history.pushState({}, "", place);
   main().querySelector("h1").tabIndex = -1;
@@ -124,12 +127,19 @@ const reopen = async (order) => {
   }
 };
 
+// A password that was taken is not asked for again for a while: neither here nor on what was fetched.
+const proved = () => {
+  pages.clear();
+  for (const one of document.querySelectorAll("form > .prove")) one.remove();
+};
+
 const send = async (order) => {
   for (let attempt = 0; ; attempt++) {
     let answer, told;
     try {
       answer = await fetch(order.action, {
         method: "POST",
+        keepalive: true, // a tab that is closed now has sent it
         headers: { Accept: "application/json", "X-CSRF-Token": session.csrf() },
         body: new URLSearchParams(order.body),
       });
@@ -137,10 +147,15 @@ const send = async (order) => {
     } catch {
       answer = undefined;
     }
-    if (answer?.ok) return strip.done(order, told);
+    if (answer?.ok) {
+      outbox.drop(order);
+      if (order.proves) proved();
+      return strip.done(order, told);
+    }
     const again = !answer || answer.status >= 500 || told.code === "IDEMPOTENCY_KEY_IN_USE";
     if (answer && !again) {
       if (told.code !== "NOT_SIGNED_IN" && told.code !== "BAD_CSRF") {
+        outbox.drop(order);
         return strip.refused(order, told, () => reopen(order));
       }
       strip.waiting(order, "Sign in, and it is sent.");
@@ -150,6 +165,12 @@ const send = async (order) => {
     strip.waiting(order, "Not sent yet: Placet does not answer. It is kept and tried again.");
     await pause(attempt);
   }
+};
+
+const dispatch = (order, why) => {
+  unsent.add(order);
+  strip.waiting(order, why);
+  send(order).finally(() => unsent.delete(order));
 };
 
 export const decide = (form, action) => {
@@ -164,13 +185,13 @@ export const decide = (form, action) => {
     title: place.querySelector("h1").textContent,
     verb: action,
     typed: typed(form),
+    proves: Boolean(form.elements.password?.value),
   };
   claim.keep();
   const row = rows().find((one) => one.hasAttribute("aria-current"));
   if (row) row.dataset.done = action;
-  unsent.add(order);
-  strip.waiting(order, "");
-  send(order).finally(() => unsent.delete(order));
+  outbox.keep(order);
+  dispatch(order, "");
   advance();
 };
 
@@ -195,4 +216,5 @@ export const start = (beginning) => {
   addEventListener("popstate", () => show(location.pathname + location.search, false));
   addEventListener("beforeunload", (event) => unsent.size && event.preventDefault());
   setTimeout(fetchAhead, 200);
+  for (const order of outbox.left()) dispatch(order, "Not answered before the page was left: sent again.");
 };
