@@ -87,7 +87,7 @@ def _decisions(person: Person, item: str) -> list[dict[str, Any]]:
 
 
 def _run(shift: Shift, reviewer: Person, item: str, number: int) -> None:
-    chance = random.Random(number)  # noqa: S311 - a schedule, no secret
+    chance = random.Random(number)
     fault, typing = chance.choice(sorted(FAULTS)), chance.random() < 0.5
     text = "".join(chance.choices(string.ascii_letters + " äß漢", k=30)).strip()
     what = f"run {number}: {fault} while {'typing' if typing else 'deciding'}"
