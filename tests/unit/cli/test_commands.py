@@ -41,6 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["down"], Exit.DONE, "Nothing ran"),
         (["reset", "--yes"], Exit.DONE, "no stack"),
         (["decide", "x", "reject"], Exit.USAGE, "--reason-code"),
+        (["targets", "resume", "x"], Exit.USAGE, "--reason"),  # nobody is there to be asked
         (["decide", "x", "perhaps"], Exit.USAGE, "perhaps"),
         (["up", "--roles", "zookeeper"], Exit.FAILED, "no such role"),
         (["nonsense"], Exit.USAGE, "nonsense"),

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,8 @@ Everything = Annotated[bool, typer.Option("--all", help="Every target.")]
 Target = Annotated[
     str | None, typer.Option(metavar="NAME", help="One target, as in placet targets list.")
 ]
-Reason = Annotated[str, typer.Option(help="Why; everybody reads it.", prompt=True)]
+Reason = Annotated[str, typer.Option(help="Why; everybody reads it.", prompt=sys.stdin.isatty())]
+"""Asked for at a terminal; a script is told that --reason is missing."""
 
 
 def stop(

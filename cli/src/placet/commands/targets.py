@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - imported when the command runs, so that help is quick
 # Imports inside functions: each command starts quickly and loads what it alone needs.
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -25,7 +26,8 @@ As = Annotated[
     str | None, typer.Option("--as", metavar="USERNAME", help="Sign in as this account.")
 ]
 Name = Annotated[str, typer.Argument(help="As in placet targets list.")]
-Reason = Annotated[str, typer.Option(help="Why; it is on record.", prompt=True)]
+Reason = Annotated[str, typer.Option(help="Why; it is on record.", prompt=sys.stdin.isatty())]
+"""Asked for at a terminal; a script is told that --reason is missing."""
 
 
 class Action(StrEnum):
