@@ -32,13 +32,20 @@ class FieldChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Approver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person who took the decision. `person_id` is the person, `actor_id` the account used."""
+    """A person who took the decision. `person_id` is the person, `actor_id` the account used.
+
+    In a critical lane: when they had last proved who they are after signing in, and by what
+    (`password`: entered again; `oidc`: signed in anew at their company's).
+    """
 
     person_id: str
     actor_id: str
     name: str
     role: str
     at: str
+    # Unset, not null: as `note` below.
+    proved_at: str | UnsetType = UNSET
+    proved_by: str | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

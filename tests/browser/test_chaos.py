@@ -100,11 +100,13 @@ def _run(shift: Shift, reviewer: Person, item: str, number: int) -> None:
         shift.page.wait_for_timeout(chance.random() * 500)
         wait_for(what, lambda: _typed(shift, item) == text)
         expect(shift.page.locator("#claim"), what).to_contain_text("Yours until", timeout=30_000)
-    shift.page.get_by_label("Reason", exact=True).select_option("WRONG")
-    shift.page.get_by_role("button", name="Reject").click()
+    wait_for(what, lambda: _rejects(shift, item))
     if not typing:
         FAULTS[fault](shift)
-    wait_for(what, lambda: _decided(shift, reviewer, item))
+    try:
+        wait_for(what, lambda: _decided(shift, reviewer, item), seconds=120)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{shift.page.locator('body').aria_snapshot()}") from error
     made = _decisions(reviewer, item)
     assert [one["event"] for one in made] == ["REJECT"], what
     assert made[0]["comment"] == text, what
@@ -114,6 +116,17 @@ def _typed(shift: Shift, item: str) -> str:
     shift.mend(item)
     comment = shift.page.get_by_label("Comment")
     return comment.input_value() if comment.count() else ""
+
+
+def _rejects(shift: Shift, item: str) -> bool:
+    """Press it, unless a dialog has just come up: then deal with that first."""
+    shift.mend(item)
+    try:
+        shift.page.get_by_label("Reason", exact=True).select_option("WRONG", timeout=2_000)
+        shift.page.get_by_role("button", name="Reject").click(timeout=2_000)
+    except BrowserError:
+        return False
+    return True
 
 
 def _decided(shift: Shift, reviewer: Person, item: str) -> bool:

@@ -24,7 +24,11 @@ NO_PAGE = {
     "/healthz",
     "/readyz",
     "/metrics",
+    "/review/oidc",  # these two only lead on
+    "/review/oidc/callback",
     "/review/static/{release}/{name}",
+    "/audit/records/{sequence}/parts/{part}",  # these two are downloads
+    "/audit/records/{sequence}/proof",
     "/review/decisions/{decision_id}/state",  # a part, which the item's page shows
 }
 WIDTH = 1280
@@ -93,10 +97,14 @@ def _ways(shown: Shown) -> dict[str, list[tuple[str, str]]]:
         "/review/bulk/decisions/{key}": [("reviewer", f"/review/bulk/decisions/{uuid.uuid4()}")],
         "/insight": [("reviewer", "/insight")],
         "/stop": [("sre", "/stop")],
+        "/audit": [("auditor", "/audit"), ("auditor", "/audit?q=nothing-holds-this-word")],
+        "/audit/items/{item_id}": [("auditor", f"/audit/items/{shown.written}")],
+        "/audit/forensics": [("auditor", "/audit/forensics")],
         "/people": [("admin", "/people")],
         "/people/{account_id}": [("admin", f"/people/{shown.account}")],
         "/policy": [("admin", "/policy")],
         "/policy/{ordinal}": [("admin", "/policy/1")],
+        "/review/settings": [("reviewer", "/review/settings")],
         "/review/sign-in": [("", "/review/sign-in?change=1")],
     }
 

@@ -22,6 +22,7 @@ from dispatcher.settings import DispatcherSettings
 from intake.effects import GROUP as INTAKE_GROUP
 from intake.settings import IntakeSettings
 from placet import deployment
+from placet.keys import ROLES
 from review_api.settings import ApiSettings, WorkerSettings
 from review_api.worker import ITEMS_GROUP
 
@@ -103,8 +104,7 @@ def test_compose_gives_a_service_what_it_needs_and_nothing_it_does_not_read(serv
 @each_service
 def test_prepared_variables_are_ones_the_service_reads(service: str) -> None:
     share = deployment.SHARES[service]
-    roles = ("placet_review", "placet_dispatch", "placet_audit", "placet_ledger")
-    dsns = dict.fromkeys(roles, "postgresql://")
+    dsns = dict.fromkeys(ROLES, "postgresql://")
     written = set(deployment.environment(service, Path("/x"), "k:1", dsns, "origin"))
     assert {*share.roles, *share.files, *share.places} <= written <= read_by(service)
     assert needed_by(service) - written <= {"PLACET_OPS_PORT", "PLACET_PORT", "PLACET_PUBLIC_URL",
@@ -128,7 +128,7 @@ def test_a_service_starts_after_prepare_and_is_asked_whether_it_is_ready(service
     definition = compose()["services"][service]
     assert definition["depends_on"]["prepare"] == {"condition": "service_completed_successfully"}
     assert "/readyz" in definition["healthcheck"]["test"][-1]
-    for server in ("kafka", "postgres", "ledger"):
+    for server in ("kafka", "postgres", "ledger", "vault"):
         assert "healthcheck" in compose()["services"][server]
         assert compose()["services"]["prepare"]["depends_on"][server] == {
             "condition": "service_healthy"
@@ -143,7 +143,7 @@ def test_a_service_sees_only_its_own_secrets_and_cannot_write_its_file_system(se
     seen = {name: rest for name, *rest in named_volumes(definition)}
     writable = {name for name, rest in seen.items() if rest[-1] != "ro"}
     assert set(seen) - writable == {service}
-    assert writable == ({"audit-log"} if service == "audit-sink" else set())
+    assert writable == ({"audit-log", "audit-cold"} if service == "audit-sink" else set())
 
 
 @each_service

@@ -12,15 +12,23 @@ import pytest
 from msgspec.structs import replace
 from tests.support.audit_log import KEY, OTHER_KEY
 from tests.support.audit_process import audit_place
-from tests.support.audit_story import PROMPT, SNIPPET, Log, audit_log, keys_folder, story
+from tests.support.audit_story import (
+    PROMPT,
+    SNIPPET,
+    Log,
+    audit_log,
+    defaults,
+    keys_folder,
+    story,
+)
 from tests.support.decisions import Desk
 from typer.testing import CliRunner
 
-from audit_sink.cli import Defaults, build
+from audit_sink.cli import build
 from contract.codec import encode
 
 RUN = CliRunner()
-APP = build(Defaults)
+APP = build(defaults)
 DESK = Desk()
 SWAPPED = """
 UPDATE audit.payload p SET parts = o.parts FROM audit.payload o

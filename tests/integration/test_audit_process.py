@@ -4,16 +4,19 @@ import hashlib
 import random
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from tests.support import servers
-from tests.support.audit_log import control, dead_letter
+from tests.support.audit_log import KEY, control, dead_letter
 from tests.support.audit_process import Place, audit_place, audit_sink
 from tests.support.dispatcher_process import Started
 from tests.support.examples import EXAMPLES
 
+from audit_sink.cold.files import FolderCold
+from audit_sink.cold.whole import verify_cold
 from contract.codec import encode
 from contract.events import WriteBack
 from contract.identity import derive
@@ -141,3 +144,20 @@ def test_a_second_audit_sink_stops_and_the_first_goes_on(
             assert "SecondPublisherError" in second.log.read_text()
         producer.send_all(_messages(range(20, 40)))
         _sealed(place, first, 40)
+
+
+def test_the_process_archives_by_itself_and_says_how_far(
+    place: Place, kafka: str, producer: Producer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLACET_COLD", str(tmp_path / "cold"))
+    monkeypatch.setenv("PLACET_ARCHIVE_AFTER", "0s")
+    producer.send_all(_messages(range(300)))
+    with audit_sink(place, kafka, tmp_path / "files") as process:
+        _sealed(place, process, 300)
+        assert process.stop() == 0
+    with audit_sink(place, kafka, tmp_path / "files") as process:  # its first round is at once
+        process.until(lambda: process.metric("placet_audit_archive_size ") == 256)
+        assert process.metric("placet_audit_archive_stopped ") == 0
+        assert process.stop() == 0
+    with closing(FolderCold(tmp_path / "cold")) as cold:
+        assert verify_cold(cold, KEY.public).size == 256

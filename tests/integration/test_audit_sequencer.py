@@ -17,6 +17,8 @@ from audit_sink import store
 from audit_sink.append import Appender
 from audit_sink.cli import app
 from audit_sink.ledger import Head, PostgresLedger
+from audit_sink.locking import Payload
+from audit_sink.lookup import HotStore
 from audit_sink.payload import unpack
 from audit_sink.publish import Publisher
 from audit_sink.store import LogDamagedError, Reader, SecondSequencerError, Writer
@@ -52,7 +54,7 @@ def place(postgres: str, tmp_path: Path) -> Iterator[Place]:
 
 @contextmanager
 def _sink(place: Place, database: str, ledger_dsn: str) -> Iterator[Sink]:
-    writer, reader = Writer(database), Reader(place.database)
+    writer, reader, vault = Writer(database), Reader(place.database), place.keyring()
     ledger = PostgresLedger(ledger_dsn, KEY.name)
     writer.migrate()
     ledger.migrate()
@@ -64,12 +66,13 @@ def _sink(place: Place, database: str, ledger_dsn: str) -> Iterator[Sink]:
             log=writer,
             letters=MemoryLetters(),
             digester=Digester(bytes(32)),
+            vault=vault,
             appended=lambda _: None,
         ),
         publisher=Publisher(rows=reader, files=files, ledger=ledger, key=KEY),
         files=files,
     )
-    for one in (writer, reader, ledger, files):
+    for one in (writer, reader, ledger, files, vault):
         one.close()
 
 
@@ -98,8 +101,13 @@ def test_a_redelivered_window_appends_nothing(sink: Sink) -> None:
 
 def test_the_payload_holds_the_received_bytes(sink: Sink) -> None:
     sink.take(3)
-    (packed,) = sink.place.column("SELECT parts FROM audit.payload")
-    assert unpack(bytes(packed))["received"] == encode(control(3))  # type: ignore[call-overload]
+    with (
+        closing(sink.place.keyring()) as vault,
+        closing(HotStore(sink.place.database, "test", vault)) as hot,
+    ):
+        payload = hot.payloads([0])[0]
+    assert isinstance(payload, Payload)
+    assert unpack(payload.packed)["received"] == encode(control(3))
 
 
 def test_a_nul_in_a_key_is_sealed(sink: Sink) -> None:

@@ -174,6 +174,20 @@ def test_released_is_anybodys_and_releasing_twice_does_no_harm(
     assert other.item(item)["claim"]["by"] == "Reviewer2"
 
 
+def test_a_page_that_is_left_gives_back_nothing_that_the_next_one_claimed(
+    placet_desk: Desk, reviewer: Person, item: str
+) -> None:
+    left = _claim(reviewer, item)
+    now = _claim(reviewer, item)
+    assert now["claim_token"] == left["claim_token"]
+    gone = {"claim_token": left["claim_token"], "until": left["until"]}
+    assert _post(reviewer, item, "release", **gone).status_code == 204
+    assert reviewer.item(item)["claim"]["until"] == now["until"]
+    gone["until"] = now["until"]
+    assert _post(reviewer, item, "release", **gone).status_code == 204
+    assert reviewer.item(item)["claim"] is None
+
+
 def test_a_higher_revision_voids_a_claim(
     placet_desk: Desk, reviewer: Person, other: Person, item: str
 ) -> None:

@@ -19,6 +19,9 @@ from tests.support.dispatcher_process import Started
 from audit_sink.folder import Folder
 from audit_sink.ledger import PostgresLedger
 from audit_sink.verify import Report, verify
+from vault.keyring import Keyring
+from vault.keys import KeyFile
+from vault.store import prepare
 
 
 @dataclass
@@ -27,7 +30,12 @@ class Place:
 
     database: str
     ledger: str
+    vault: str
+    vault_key_file: Path
     folder: Path
+
+    def keyring(self) -> Keyring:
+        return Keyring.open(self.vault, self.vault_key_file, "test")
 
     def verify(self) -> Report:
         folder, ledger = Folder(self.folder), PostgresLedger(self.ledger, KEY.name, "test")
@@ -44,7 +52,10 @@ class Place:
 
 @contextmanager
 def audit_place(superuser: str, folder: Path) -> Iterator[Place]:
-    """Two databases: the log's, in which `superuser` is connected, and a new one for the ledger."""
+    """Two databases: the log's, in which `superuser` is connected, and a new one for all else.
+
+    The vault is beside the ledger there; `tests.support.vault` has one as it is in earnest.
+    """
     name = f"ledger_{uuid.uuid4().hex[:12]}"
     ledger = psycopg.conninfo.make_conninfo(superuser, dbname=name)
     with psycopg.connect(superuser, autocommit=True) as connection:
@@ -52,7 +63,13 @@ def audit_place(superuser: str, folder: Path) -> Iterator[Place]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     with psycopg.connect(ledger, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA ledger")
-    yield Place(database=superuser, ledger=ledger, folder=folder)
+        connection.execute("CREATE SCHEMA vault")
+    prepare(ledger)
+    key_file = folder.with_name("vault.key")
+    KeyFile.make(key_file)
+    yield Place(
+        database=superuser, ledger=ledger, vault=ledger, vault_key_file=key_file, folder=folder
+    )
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -69,6 +86,8 @@ def audit_sink(place: Place, kafka: str, files: Path) -> Iterator[Started]:
         "PLACET_KAFKA": kafka,
         "PLACET_DATABASE": place.database,
         "PLACET_LEDGER": place.ledger,
+        "PLACET_VAULT": place.vault,
+        "PLACET_VAULT_KEY_FILE": str(place.vault_key_file),
         "PLACET_AUDIT_DIR": str(place.folder),
         "PLACET_AUDIT_KEY_FILE": str(files / "audit.key"),
         "PLACET_AUDIT_ORIGIN": KEY.name,

@@ -20,6 +20,7 @@ from audit_sink.lookup import HotStore
 from audit_sink.publish import Publisher
 from audit_sink.store import Reader, Writer
 from audit_sink.tiles import FileStore
+from audit_sink.whereabouts import Defaults
 from contract.events import (
     Event,
     Retrieval,
@@ -31,6 +32,7 @@ from contract.events import (
 )
 from contract.identity import Digester, derive, write_back_event_id
 from contract.topics import DECISIONS, REVIEW_ACTIVITY, REVIEW_ITEMS, WRITE_BACKS
+from vault.keyring import Keyring
 
 ITEM, ACTIVITY, WRITE_BACK = (
     next(one for one in EXAMPLES if isinstance(one, kind))
@@ -116,6 +118,7 @@ class Log:
     appender: Appender
     publisher: Publisher
     indexer: Indexer
+    vault: Keyring
     offset: int = 0
 
     def take(self, *events: Event) -> None:
@@ -134,6 +137,7 @@ class Log:
     @property
     def options(self) -> list[str]:
         """Where commands find it: files, hot store and key."""
+        # And where the vault is: `defaults`.
         return [
             *("--from", str(self.place.folder)),
             *("--database", self.place.database),
@@ -141,10 +145,22 @@ class Log:
         ]
 
 
+_HERE: list[Place] = []
+
+
+def defaults() -> Defaults:
+    """What commands are told without options: the vault of the log there is."""
+    if not _HERE:
+        return Defaults()
+    return Defaults(vault=_HERE[-1].vault, vault_key_file=_HERE[-1].vault_key_file)
+
+
 @contextmanager
 def audit_log(place: Place) -> Iterator[Log]:
     writer, reader = Writer(place.database), Reader(place.database)
-    ledger, store = PostgresLedger(place.ledger, KEY.name), HotStore(place.database, "test")
+    vault = place.keyring()
+    ledger = PostgresLedger(place.ledger, KEY.name)
+    store = HotStore(place.database, "test", vault)
     writer.migrate()
     ledger.migrate()
     files = FileStore(place.folder)
@@ -152,15 +168,19 @@ def audit_log(place: Place) -> Iterator[Log]:
         log=writer,
         letters=MemoryLetters(),
         digester=Digester(b"k" * 32),
+        vault=vault,
         appended=lambda _: None,
     )
+    _HERE.append(place)
     yield Log(
         place=place,
+        vault=vault,
         appender=appender,
         publisher=Publisher(rows=reader, files=files, ledger=ledger, key=KEY),
-        indexer=Indexer(store),
+        indexer=Indexer(store, vault),
     )
-    for one in (writer, reader, ledger, store, files):
+    _HERE.pop()
+    for one in (writer, reader, ledger, store, files, vault):
         one.close()
 
 

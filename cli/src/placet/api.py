@@ -33,13 +33,13 @@ class Api:
     def __init__(self, url: str, username: str, password: str) -> None:
         """Nothing is sent yet."""
         self._client = httpx.Client(base_url=url, timeout=_TIMEOUT)
-        self._username = username
-        self._password = password
+        self.username = username
+        self.password = password
 
     def __enter__(self) -> Self:
         """Sign in. Raises ApiError, httpx.TransportError."""
         answer = self.call(
-            "POST", "/api/session", {"username": self._username, "password": self._password}
+            "POST", "/api/session", {"username": self.username, "password": self.password}
         )
         self._client.headers["X-CSRF-Token"] = str(answer["csrf_token"])
         return self

@@ -171,7 +171,9 @@ def _setting(
         bin=Path(sys.executable).parent,
         kafka=servers.kafka or "",
         dsns=databases.dsns(servers.postgres, keys.passwords(), ROLES) if servers.postgres else {},
-        ports=kept_ports(home.ports_file, [*processes, programs.REVIEW_PORT, *PROCESSES]),
+        ports=kept_ports(
+            home.ports_file, [*processes, programs.REVIEW_PORT, *PROCESSES, programs.AUDIT_PORT]
+        ),
         targets=targets,
         targets_file=targets_file,
         policy_file=configuration.policy_file(home, wanted.environment),

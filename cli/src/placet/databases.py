@@ -1,7 +1,8 @@
 """Databases, roles and schemas of the local stack.
 
-Owns who may connect to what: one role and one schema per service, the ledger in a database
-of its own. Refuses to know tables: each service migrates its own schema.
+Owns who may connect to what: one role and one schema per service, the ledger and the vault each in
+a database of its own. Refuses to know tables: each service migrates its own schema, and `vault`
+the one that belongs to no service.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from vault import store as vault_store
+
 SCHEMAS: Final[Mapping[str, str]] = {
     "review": "placet_review",
     "dispatch": "placet_dispatch",
@@ -20,6 +23,11 @@ SCHEMAS: Final[Mapping[str, str]] = {
 PLACET: Final = "placet"
 LEDGER: Final = "ledger"
 LEDGER_ROLE: Final = "placet_ledger"
+VAULT: Final = "vault"
+VAULT_OWNER: Final = "placet_vault"
+"""Owns the keys' table: for migrations, rotation and people. No service is it."""
+VAULT_AUDIT: Final = "placet_vault_audit"
+"""What audit-sink is in the vault: it may call functions."""
 _ROLE: Final[LiteralString] = "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}"
 
 
@@ -52,10 +60,15 @@ def _quoted(value: object) -> str:
     return quote(str(value), safe="")
 
 
-def prepare(superuser: str, passwords: Mapping[str, str], ledger: str | None = None) -> None:
+def prepare(
+    superuser: str,
+    passwords: Mapping[str, str],
+    ledger: str | None = None,
+    vault: str | None = None,
+) -> None:
     """Make databases, roles and schemas that are missing and set the roles' passwords.
 
-    `ledger` is the superuser's DSN of the ledger's server where that is another one.
+    `ledger` and `vault` are the superusers' DSNs of their servers where those are other ones.
     Harmless when repeated. Raises psycopg.Error.
     """
     with connect(superuser) as server:
@@ -72,6 +85,19 @@ def prepare(superuser: str, passwords: Mapping[str, str], ledger: str | None = N
         ensure_database(server, LEDGER, owner=LEDGER_ROLE)
     with connect(with_database(ledger or superuser, LEDGER)) as heads:
         ensure_schema(heads, LEDGER, LEDGER_ROLE)
+    _prepare_vault(vault or superuser, passwords)
+
+
+def _prepare_vault(superuser: str, passwords: Mapping[str, str]) -> None:
+    with connect(superuser) as server:
+        for role in (VAULT_OWNER, VAULT_AUDIT):
+            ensure_role(server, role, passwords[role])
+        ensure_database(server, VAULT, owner=VAULT_OWNER)
+        grant_connect(server, VAULT, VAULT_AUDIT)
+    with connect(with_database(superuser, VAULT)) as keys:
+        ensure_schema(keys, VAULT, VAULT_OWNER)
+    owner = with_role(superuser, VAULT, VAULT_OWNER, passwords[VAULT_OWNER])
+    vault_store.prepare(owner, [VAULT_AUDIT])
 
 
 def ensure_role(server: psycopg.Connection[Any], role: str, password: str) -> None:
@@ -111,12 +137,20 @@ def ensure_schema(database: psycopg.Connection[Any], schema: str, role: str) -> 
 
 
 def dsns(
-    superuser: str, passwords: Mapping[str, str], roles: Sequence[str], ledger: str | None = None
+    superuser: str,
+    passwords: Mapping[str, str],
+    roles: Sequence[str],
+    ledger: str | None = None,
+    vault: str | None = None,
 ) -> dict[str, str]:
     """Connection string per role of ours."""
-    return {
-        role: with_role(ledger or superuser, LEDGER, role, passwords[role])
-        if role == LEDGER_ROLE
-        else with_role(superuser, PLACET, role, passwords[role])
-        for role in roles
+    elsewhere = {
+        LEDGER_ROLE: (ledger or superuser, LEDGER),
+        VAULT_OWNER: (vault or superuser, VAULT),
+        VAULT_AUDIT: (vault or superuser, VAULT),
     }
+    made = {}
+    for role in roles:
+        server, database = elsewhere.get(role, (superuser, PLACET))
+        made[role] = with_role(server, database, role, passwords[role])
+    return made

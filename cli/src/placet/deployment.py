@@ -22,6 +22,7 @@ INSTALLATION: Final = "installation.key"
 DECISION: Final = "decision.key"
 TOKEN: Final = "service.token"  # noqa: S105 - a file's name
 AUDIT: Final = "audit.key"
+VAULT: Final = "vault.key"
 PASSWORDS: Final = "pgpass"
 
 
@@ -68,10 +69,18 @@ SHARES: Final[Mapping[str, Share]] = {
         places={_TARGETS: TARGETS_FILE},
     ),
     "audit-sink": Share(
-        roles={"PLACET_DATABASE": "placet_audit", "PLACET_LEDGER": "placet_ledger"},
+        roles={
+            "PLACET_DATABASE": "placet_audit",
+            "PLACET_LEDGER": "placet_ledger",
+            "PLACET_VAULT": "placet_vault_audit",
+        },
         files={
             "PLACET_INSTALLATION_KEY_FILE": INSTALLATION,
             "PLACET_AUDIT_KEY_FILE": AUDIT,
+            "PLACET_VAULT_KEY_FILE": VAULT,
+            "PLACET_SERVICE_TOKEN_FILE": TOKEN,
+            # The folder: signatures are checked against every *.pem in it.
+            "PLACET_DECISION_PUBLIC_KEYS": "",
         },
         places={"PLACET_AUDIT_DIR": AUDIT_FOLDER},
     ),
@@ -111,6 +120,7 @@ def sources(service: str, keys: Keys) -> dict[str, Path]:
         DECISION: keys.decision,
         TOKEN: keys.service_token,
         AUDIT: keys.audit,
+        VAULT: keys.vault,
     }
     found = {name: made[name] for name in SHARES[service].files.values() if name}
     if "" in SHARES[service].files.values():

@@ -16,7 +16,7 @@ from placet.servers.ports import write_atomically
 _MARKER: Final = "stack-id"
 # Characters that supervisor's configuration cannot carry in a path.
 _UNUSABLE: Final = frozenset("\"'%;#\n\r\\")
-_FOLDERS: Final = ("keys", "logs", "run", "kafka", "postgres", "audit", "config", "sandbox")
+_FOLDERS: Final = ("keys", "logs", "run", "kafka", "postgres", "audit", "cold", "config", "sandbox")
 
 
 class HomeError(Exception):
@@ -62,6 +62,10 @@ class Home:
     @property
     def audit(self) -> Path:
         return self.folder / "audit"
+
+    @property
+    def cold(self) -> Path:
+        return self.folder / "cold"
 
     @property
     def sandbox(self) -> Path:

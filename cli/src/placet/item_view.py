@@ -69,3 +69,13 @@ def _event(event: object) -> str:
     if not isinstance(event, Mapping):
         return str(event)
     return "  ".join(str(value) for value in event.values() if value not in (None, "", [], {}))
+
+
+def evidence_view(opened: Mapping[str, Any]) -> Group:
+    """Every passage the model was given, with where it is from, and the links."""
+    parts: list[Any] = [_title("Evidence")]
+    for one in opened["retrieval"]:
+        parts.append(Padding(Text(one.get("doc_id") or "no document id", "dim"), (0, 2)))
+        parts.append(Padding(Text(one["snippet"]), (0, 2, 1, 2)))
+    links = [f"{one['title']}  {one['uri']}" for one in opened["evidence"]]
+    return Group(*parts, *(Padding(Text(link), (0, 2)) for link in links))

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROLES: Final = ("placet_review", "placet_dispatch", "placet_audit", "placet_ledger")
+ROLES: Final = (
+    *("placet_review", "placet_dispatch", "placet_audit", "placet_ledger"),
+    *("placet_vault", "placet_vault_audit"),
+)
 DEMO_ROLES: Final = ("support_owner", "support_writer")
 _C2SP_ED25519: Final = b"\x01"
 
@@ -47,6 +50,11 @@ class Keys:
         return self.folder / "installation.key"
 
     @property
+    def vault(self) -> Path:
+        """Key-encryption keys: without them nothing in the vault opens anything."""
+        return self.folder / "vault.key"
+
+    @property
     def service_token(self) -> Path:
         return self.folder / "service.token"
 
@@ -71,6 +79,7 @@ class Keys:
     def make(self) -> None:
         """Make what is missing; never replaces a key, because data depend on each."""
         from conveyor import keys as key_files
+        from vault.keys import KeyFile
 
         if not self.decision.exists():
             key_files.generate(self.decision, self.decision_public / "decision.pem")
@@ -80,9 +89,21 @@ class Keys:
             key_files.write_secret(self.audit, (private + "\n").encode())
         self._secret(self.installation, base64.b64encode(secrets.token_bytes(32)).decode())
         self._secret(self.service_token, secrets.token_urlsafe(32))
+        if not self.vault.exists():
+            KeyFile.make(self.vault)
+        self._make_passwords()
+
+    def _make_passwords(self) -> None:
+        """Draw the passwords of roles that have none: all at first, new ones of a newer release."""
+        from placet.servers.ports import write_atomically
+
         roles: Sequence[str] = (*ROLES, *DEMO_ROLES)
-        drawn = {role: secrets.token_urlsafe(18) for role in roles}
-        self._secret(self.database_passwords, json.dumps(drawn, indent=1))
+        known = self.passwords() if self.database_passwords.exists() else {}
+        drawn = {role: secrets.token_urlsafe(18) for role in roles if role not in known}
+        if drawn:
+            write_atomically(
+                self.database_passwords, json.dumps({**known, **drawn}, indent=1) + "\n"
+            )
 
     @staticmethod
     def _secret(path: Path, text: str) -> None:

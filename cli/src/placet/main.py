@@ -6,7 +6,18 @@ from typing import Final
 
 import typer
 
-from placet.commands import desk, doctor, kafka, labels, prepare, stack, stop, targets
+from placet.commands import (
+    control_items,
+    desk,
+    doctor,
+    kafka,
+    labels,
+    prepare,
+    stack,
+    stop,
+    targets,
+    vault,
+)
 from placet.output import Exit, fail
 
 app = typer.Typer(
@@ -35,6 +46,7 @@ app.command(rich_help_panel=_DESK)(desk.item)
 app.command(rich_help_panel=_DESK)(desk.decide)
 app.add_typer(desk.people, name="people", rich_help_panel=_DESK)
 app.add_typer(labels.app, name="labels", rich_help_panel=_DESK)
+app.add_typer(control_items.app, name="control-items", rich_help_panel=_DESK)
 app.command(rich_help_panel=_OPERATIONS)(prepare.prepare)
 app.command(rich_help_panel=_OPERATIONS)(kafka.topics)
 app.command(rich_help_panel=_OPERATIONS)(kafka.lag)
@@ -42,6 +54,7 @@ app.add_typer(kafka.dead_letters, name="dead-letters", rich_help_panel=_OPERATIO
 app.command(rich_help_panel=_OPERATIONS)(stop.stop)
 app.command(rich_help_panel=_OPERATIONS)(stop.resume)
 app.add_typer(targets.app, name="targets", rich_help_panel=_OPERATIONS)
+app.add_typer(vault.app, name="vault", rich_help_panel=_OPERATIONS)
 
 
 def _audit_commands() -> typer.Typer:

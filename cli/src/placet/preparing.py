@@ -34,6 +34,7 @@ class Deployment:
     kafka: str
     postgres: str
     ledger: str | None = None
+    vault: str | None = None
     origin: str | None = None
 
     @property
@@ -81,7 +82,7 @@ class Deployment:
         folder.mkdir(exist_ok=True, mode=0o700)
         for name, text in files.items():
             write_atomically(folder / name, text)
-        dsns = databases.dsns(self.postgres, passwords, ROLES, self.ledger)
+        dsns = databases.dsns(self.postgres, passwords, ROLES, self.ledger, self.vault)
         variables = deployment.environment(service, folder, self.kafka, dsns, keys.audit_origin)
         environments = self.folder / "environment"
         environments.mkdir(exist_ok=True, mode=0o700)
@@ -92,15 +93,24 @@ class Deployment:
         """Make roles, databases, schemas and topics, once the servers answer.
 
         Raises:
-            ServerError: one did not answer in time. psycopg.Error, KafkaException: it refused.
+            ServerError: one did not answer in time, or a role has no password yet.
+            psycopg.Error, KafkaException: it refused.
         """
+        if missing := [role for role in ROLES if role not in self.keys.passwords()]:
+            file = self.keys.database_passwords
+            raise ServerError(
+                f"{file}: no password of {', '.join(missing)}: it is an older release's;"
+                " run `placet prepare --only files` first"
+            )
         with report.step("Kafka and PostgreSQL answer"):
             _await("Kafka", patience, lambda: kafka.answers(self.kafka))
             _await("PostgreSQL", patience, lambda: postgres.answers(self.postgres))
             if ledger := self.ledger:
                 _await("the ledger's PostgreSQL", patience, lambda: postgres.answers(ledger))
+            if vault := self.vault:
+                _await("the vault's PostgreSQL", patience, lambda: postgres.answers(vault))
         with report.step("Roles, databases and schemas"):
-            databases.prepare(self.postgres, self.keys.passwords(), self.ledger)
+            databases.prepare(self.postgres, self.keys.passwords(), self.ledger, self.vault)
         with report.step("Topics"):
             topics.create_topics(self.kafka, replication=replication)
 

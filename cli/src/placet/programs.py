@@ -26,7 +26,10 @@ ENDED_LAST: Final = (*SERVERS, *stand_ins.PROCESSES)
 """Services finish what they have begun, and need these for it."""
 # One that ends sooner is started again with growing back-off, and after ten tries has failed.
 _START_SECONDS: Final = 3
+# Soon, so that a demonstration shows archives; elsewhere records are a day old by then.
+_ARCHIVE_AFTER: Final = "10m"
 REVIEW_PORT: Final = "review-api-http"
+AUDIT_PORT: Final = "audit-sink-http"
 SERVICES: Final = ("intake", "review-api", "review-worker", "dispatcher", "audit-sink")
 """Roles of ours; `intake` and `dispatcher` may be several processes."""
 
@@ -47,7 +50,7 @@ class Setting:
     dsns: Mapping[str, str]
     """Connection string per database role."""
     ports: Mapping[str, int]
-    """Ops port per process (a stand-in's only port), and REVIEW_PORT."""
+    """Ops port per process (a stand-in's only port), REVIEW_PORT, AUDIT_PORT."""
     targets: Sequence[TargetConfig]
     targets_file: Path
     policy_file: Path
@@ -154,6 +157,7 @@ def review_environment(setting: Setting) -> dict[str, str]:
         "PLACET_PUBLIC_URL": review_url(setting),
         "PLACET_DECISION_KEY_FILE": str(keys.decision),
         "PLACET_SERVICE_TOKEN_FILE": str(keys.service_token),
+        "PLACET_AUDIT_URL": f"http://{LOOPBACK}:{setting.ports[AUDIT_PORT]}",
     }
 
 
@@ -175,7 +179,15 @@ def _audit(setting: Setting) -> dict[str, str]:
     return {
         "PLACET_DATABASE": setting.dsns["placet_audit"],
         "PLACET_LEDGER": setting.dsns["placet_ledger"],
+        "PLACET_VAULT": setting.dsns["placet_vault_audit"],
+        "PLACET_VAULT_KEY_FILE": str(keys.vault),
         "PLACET_AUDIT_DIR": str(setting.home.audit),
         "PLACET_AUDIT_KEY_FILE": str(keys.audit),
         "PLACET_AUDIT_ORIGIN": keys.audit_origin,
+        "PLACET_COLD": str(setting.home.cold),
+        "PLACET_ARCHIVE_AFTER": _ARCHIVE_AFTER,
+        "PLACET_HOST": LOOPBACK,
+        "PLACET_PORT": str(setting.ports[AUDIT_PORT]),
+        "PLACET_SERVICE_TOKEN_FILE": str(keys.service_token),
+        "PLACET_DECISION_PUBLIC_KEYS": str(keys.decision_public),
     }

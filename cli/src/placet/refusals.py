@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 
 from contract.targets import ConfigError
 from conveyor.errors import UnavailableError
+from conveyor.keys import KeyFileError
 from placet.api import ApiError
 from placet.home import HomeError
 from placet.output import Exit
@@ -29,6 +30,7 @@ _SAID: Final = (
     ConfigError,
     HomeError,
     JarError,
+    KeyFileError,
     LineError,
     LockFileError,
     NoAccountError,
@@ -44,6 +46,9 @@ _HINTS: Final[Mapping[str, str]] = {
     "REVISION_SUPERSEDED": "A newer proposal has come. Look at it: placet item ITEM_ID",
     "CLAIMED": "Somebody else is working on it.",
     "SECOND_APPROVAL_REQUIRED": "A critical item needs two different people.",
+    "EVIDENCE_NOT_OPENED": "Look at it: placet item ITEM_ID --evidence",
+    "PASSWORD_NEEDED": "Sign in anew on the page: this account has no password here.",
+    "WRONG_PASSWORD": "The password that was given again is not this account's.",
     "HOLD_OVER": "It is too late to take it back: the write has started.",
 }
 _SHOWN: Final = ("detail", "by", "action", "at", "kept", "next", "request_id")

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from tests.support.audit_log import MemoryLetters, MemoryLog, control, dead_letter, read
 from tests.support.examples import EXAMPLES
+from tests.support.vault import MemoryStore, memory_keyring
 
 from audit_sink.append import Appender, NewerWriterError
 from contract.codec import decode, encode
@@ -22,12 +24,17 @@ DIGESTER = Digester(bytes(32))
 
 
 class Sink:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.log = MemoryLog()
+        self.vault = MemoryStore()
         self.letters = MemoryLetters()
         self.sizes: list[int] = []
         self.appender = Appender(
-            log=self.log, letters=self.letters, digester=DIGESTER, appended=self.sizes.append
+            log=self.log,
+            letters=self.letters,
+            digester=DIGESTER,
+            vault=memory_keyring(folder, self.vault),
+            appended=self.sizes.append,
         )
 
     def take(self, *records: Record) -> None:
@@ -43,8 +50,8 @@ class Sink:
 
 
 @pytest.fixture
-def sink() -> Sink:
-    return Sink()
+def sink(tmp_path: Path) -> Sink:
+    return Sink(tmp_path)
 
 
 def _numbered(numbers: Sequence[int]) -> list[Record]:

@@ -14,11 +14,10 @@ from placet.demo import outputs, stand_in_outputs, targets
 from placet.demo.stand_ins import JIRA, PROCESSES, SHAREPOINT, STAND_INS, of_target
 from placet.demo.support import WRITER
 from placet.home import Home
-from placet.keys import Keys
+from placet.keys import ROLES, Keys
 from placet.programs import Setting
 from placet.servers.ports import kept_ports
 
-ROLES = ("placet_review", "placet_dispatch", "placet_audit", "placet_ledger")
 SUPERUSER = "postgresql://postgres:x@127.0.0.1:5432/postgres"
 
 
@@ -40,7 +39,9 @@ def setting(home: Home, *, demo: bool = True) -> Setting:
         bin=Path("/venv/bin"),
         kafka="127.0.0.1:19092",
         dsns=dict.fromkeys(ROLES, "postgresql://x"),
-        ports=kept_ports(home.ports_file, [*names, programs.REVIEW_PORT, *PROCESSES]),
+        ports=kept_ports(
+            home.ports_file, [*names, programs.REVIEW_PORT, programs.AUDIT_PORT, *PROCESSES]
+        ),
         targets=found,
         targets_file=home.targets_file,
         policy_file=home.policy_file,

@@ -1,5 +1,6 @@
 """`placet prepare --only files`: who is given what, and that nothing made is ever made anew."""
 
+import json
 import stat
 import sys
 from pathlib import Path
@@ -11,16 +12,21 @@ from conveyor.keys import Signer, Verifier
 from placet import deployment
 from placet.main import main
 from placet.output import Exit
+from vault.keys import KeyFile
 
 SUPERUSER = "postgresql://postgres:p%40ss@db:5432/postgres"
 LEDGER = "postgresql://postgres:other@elsewhere:5433/postgres"
+VAULT = "postgresql://postgres:third@apart:5434/postgres"
 
 
 @pytest.fixture(autouse=True)
 def _servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLACET_KAFKA", "kafka:9092")
     monkeypatch.setenv("PLACET_POSTGRES", SUPERUSER)
-    for name in ("PLACET_LEDGER_POSTGRES", "PLACET_AUDIT_ORIGIN", "PLACET_DEMO_POSTGRES"):
+    for name in (
+        *("PLACET_LEDGER_POSTGRES", "PLACET_VAULT_POSTGRES"),
+        *("PLACET_AUDIT_ORIGIN", "PLACET_DEMO_POSTGRES"),
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -71,8 +77,32 @@ def test_a_service_is_given_its_own_secrets_and_no_other(
         "review-api": {"installation.key", "decision.key", "service.token", "pgpass"},
         "review-worker": {"installation.key", "pgpass"},
         "dispatcher": {"installation.key", "service.token", "decision.pem", "pgpass"},
-        "audit-sink": {"installation.key", "audit.key", "pgpass"},
+        "audit-sink": {
+            "installation.key",
+            "audit.key",
+            "vault.key",
+            "service.token",
+            "decision.pem",
+            "pgpass",
+        },
     }
+
+
+def test_a_newer_release_draws_what_is_missing_and_keeps_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run(monkeypatch, tmp_path)
+    file = tmp_path / "keys" / "database-passwords.json"
+    known = json.loads(file.read_text("utf-8"))
+    older = {role: word for role, word in known.items() if "vault" not in role}
+    file.write_text(json.dumps(older), "utf-8")
+    (tmp_path / "keys" / "vault.key").unlink()
+    run(monkeypatch, tmp_path)
+    now = json.loads(file.read_text("utf-8"))
+    assert now.items() > older.items()
+    assert now.keys() == known.keys()
+    assert KeyFile(Path(variables(tmp_path, "audit-sink")["PLACET_VAULT_KEY_FILE"])).current
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_what_the_desk_signs_the_dispatcher_accepts(
@@ -84,17 +114,23 @@ def test_what_the_desk_signs_the_dispatcher_accepts(
     assert Verifier.load(pinned).verify(signer.key_id, signer.sign(b"yes"), b"yes")
 
 
-def test_the_ledger_may_be_on_another_server(
+def test_ledger_and_vault_may_be_on_other_servers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run(monkeypatch, tmp_path, "--ledger", LEDGER)
+    run(monkeypatch, tmp_path, "--ledger", LEDGER, "--vault", VAULT)
     given = variables(tmp_path, "audit-sink")
     assert given["PLACET_DATABASE"].startswith("postgresql://placet_audit:")
     assert given["PLACET_DATABASE"].endswith("@db:5432/placet")
     assert given["PLACET_LEDGER"].startswith("postgresql://placet_ledger:")
     assert given["PLACET_LEDGER"].endswith("@elsewhere:5433/ledger")
+    assert given["PLACET_VAULT"].startswith("postgresql://placet_vault_audit:")
+    assert given["PLACET_VAULT"].endswith("@apart:5434/vault")
     logins = (tmp_path / "audit-sink" / "pgpass").read_text("utf-8").splitlines()
-    assert [line.split(":")[3] for line in logins] == ["placet_audit", "placet_ledger"]
+    assert [line.split(":")[3] for line in logins] == [
+        "placet_audit",
+        "placet_ledger",
+        "placet_vault_audit",
+    ]
     assert not any("p%40ss" in text for name, text in contents(tmp_path).items())
 
 

@@ -13,12 +13,10 @@ from contract.targets import TargetConfig
 from placet import configuration, databases, leftovers, programs
 from placet.crashes import crashes, last_reasons
 from placet.home import Home, HomeError
-from placet.keys import Keys
+from placet.keys import ROLES, Keys
 from placet.programs import Setting, UnknownRoleError
 from placet.supervision import Program, socket_path
 from placet.supervision import configuration as supervisord_text
-
-ROLES = ("placet_review", "placet_dispatch", "placet_audit", "placet_ledger")
 
 
 def target() -> TargetConfig:
@@ -31,6 +29,7 @@ def setting(home: Home) -> Setting:
     home.make()
     Keys(home.keys).make()
     names = [*programs.names(programs.SERVICES, ["support-faq"], 2), programs.REVIEW_PORT]
+    names.append(programs.AUDIT_PORT)
     return Setting(
         home=home,
         stack_id="id",

@@ -11,6 +11,7 @@ from placet.state import State
 
 LEDGER_ROLE = "placet_ledger"
 AUDIT_ROLE = "placet_audit"
+VAULT_ROLE = "placet_vault_audit"
 
 
 def find_defaults() -> Defaults:
@@ -23,6 +24,10 @@ def find_defaults() -> Defaults:
         ledger=os.environ.get("PLACET_LEDGER") or _dsn(home, keys, databases.LEDGER, LEDGER_ROLE),
         database=os.environ.get("PLACET_AUDIT_DATABASE")
         or _dsn(home, keys, databases.PLACET, AUDIT_ROLE),
+        vault=os.environ.get("PLACET_VAULT") or _dsn(home, keys, databases.VAULT, VAULT_ROLE),
+        vault_key_file=Path(os.environ.get("PLACET_VAULT_KEY_FILE") or keys.vault),
+        cold=os.environ.get("PLACET_COLD") or str(home.cold),
+        signing_key=Path(os.environ.get("PLACET_AUDIT_KEY_FILE") or keys.audit),
         decision_keys=Path(os.environ.get("PLACET_DECISION_PUBLIC_KEYS") or keys.decision_public),
     )
 
@@ -31,7 +36,10 @@ def _dsn(home: Home, keys: Keys, database: str, role: str) -> str | None:
     state = State.load(home)
     if state is None or state.postgres is None or not keys.database_passwords.exists():
         return None
-    return databases.with_role(state.postgres, database, role, keys.passwords()[role])
+    password = keys.passwords().get(role)
+    if password is None:  # of an older release; the next `up` draws it
+        return None
+    return databases.with_role(state.postgres, database, role, password)
 
 
 app = build(find_defaults)

@@ -5,7 +5,8 @@
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -21,6 +22,9 @@ from placet.output import (
     stderr,
     stdout,
 )
+
+if TYPE_CHECKING:
+    from placet.api import Api
 
 As = Annotated[
     str | None, typer.Option("--as", metavar="USERNAME", help="Sign in as this account.")
@@ -72,22 +76,32 @@ def _row(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def item(
     item_id: Annotated[str, typer.Argument(help="As in placet items.")],
+    *,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Open what it rests on; that is on the audit log.")
+    ] = False,
     username: As = None,
     output: OutputOption = Output.TABLE,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Show one item: the change, the model's answer sentence by sentence, its history.
 
-    Example: [bold]placet item b6e87070-6681-5338-b243-fdb88f23e92e[/bold]
+    Approving what is risky takes a look at its evidence before: --evidence opens and shows it.
+
+    Examples: [bold]placet item b6e87070-6681-5338-b243-fdb88f23e92e[/bold] ·
+    [bold]placet item ITEM_ID --evidence[/bold]
     """
     from placet.session import sign_in
 
     with sign_in(username, default="reviewer") as api:
+        opened = api.call("POST", f"/api/items/{item_id}/evidence") if evidence else None
         found = api.call("GET", f"/api/items/{item_id}")
     if chosen(output, as_json=as_json) is Output.TABLE:
-        from placet.item_view import item_view
+        from placet.item_view import evidence_view, item_view
 
         stdout().print(item_view(found))
+        if opened is not None:
+            stdout().print(evidence_view(opened))
     else:
         print_json(found)
 
@@ -100,6 +114,10 @@ def decide(
         str | None, typer.Option(help="Needed to REJECT or NEED_INFO, such as UNSUPPORTED.")
     ] = None,
     comment: Annotated[str | None, typer.Option(help="For whoever reads the history.")] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="Your password, where a critical lane asks for it again."),
+    ] = None,
     username: As = None,
     output: OutputOption = Output.TABLE,
     as_json: JsonOption = False,
@@ -109,6 +127,9 @@ def decide(
     Examples: [bold]placet decide ITEM_ID approve[/bold] ·
     [bold]placet decide ITEM_ID reject --reason-code UNSUPPORTED[/bold] ·
     [bold]placet decide ITEM_ID undo[/bold] (an approver writes the old value back)
+
+    What is critical takes your password again: from --password-file, asked for on a terminal, or
+    the one that you sign in with (PLACET_PASSWORD).
     """
     if action in {Action.REJECT, Action.NEED_INFO} and not reason_code:
         raise typer.BadParameter(f"{action} needs --reason-code, such as UNSUPPORTED or OTHER")
@@ -124,18 +145,37 @@ def decide(
             "comment": comment,
             "reason_code": reason_code,
         }
-        answer = api.call(
-            "POST",
-            f"/api/items/{item_id}/decisions",
-            {name: value for name, value in body.items() if value is not None},
-            headers={"Idempotency-Key": str(uuid.uuid4())},
-        )
+        sent = {name: value for name, value in body.items() if value is not None}
+        answer = _decided(api, f"/api/items/{item_id}/decisions", sent, password_file)
     if chosen(output, as_json=as_json) is Output.TABLE:
         stdout().print(f"{answer['state']}  decision {answer.get('decision_id') or '-'}")
         for write in answer.get("write_backs", []):
             stdout().print(f"  {write['step']}: {write['state']}  {write['write_back_id']}")
     else:
         print_json(answer)
+
+
+def _decided(api: "Api", path: str, sent: dict[str, Any], password_file: Path | None) -> Any:
+    """Send it; where it takes the password again, the same request with the password."""
+    from placet.api import ApiError
+
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    try:
+        return api.call("POST", path, sent, headers=headers)
+    except ApiError as error:
+        if error.code != "PASSWORD_NEEDED" or error.problem.get("prove") != "password":
+            raise
+    again = sent | {"password": _password_again(api, password_file)}
+    return api.call("POST", path, again, headers=headers)
+
+
+def _password_again(api: "Api", password_file: Path | None) -> str:
+    if password_file is not None:
+        return password_file.read_text("utf-8").rstrip("\r\n")
+    if typer.get_text_stream("stdin").isatty():
+        words = f"This is critical. Password of {api.username} again"
+        return str(typer.prompt(words, hide_input=True, err=True))
+    return api.password
 
 
 @people.command("add")

@@ -33,6 +33,12 @@ def prepare(
             envvar="PLACET_LEDGER_POSTGRES", help="The same for the ledger's own server, if any."
         ),
     ] = None,
+    vault: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PLACET_VAULT_POSTGRES", help="The same for the vault's own server, if any."
+        ),
+    ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
@@ -57,8 +63,8 @@ def prepare(
     FOLDER/keys holds every key and password, made once and never replaced: keep it safe.
     FOLDER/SERVICE holds that service's own keys and its libpq password file,
     FOLDER/environment/SERVICE.env its variables. All are readable by their owner only.
-    On the servers: roles, databases and schemas, the ledger's on its own server if there is
-    one, and the topics. Services migrate their own tables when they start.
+    On the servers: roles, databases and schemas, the ledger's and the vault's on their own
+    servers if there are any, and the topics. Services migrate their own tables when they start.
 
     Example: [bold]PLACET_KAFKA=kafka:9092 PLACET_POSTGRES=postgresql://postgres:…@db/postgres
     placet prepare --folder /var/lib/placet[/bold]
@@ -66,7 +72,12 @@ def prepare(
     from placet.preparing import Deployment, OriginError
 
     deployment = Deployment(
-        folder=folder.absolute(), kafka=kafka, postgres=postgres, ledger=ledger, origin=origin
+        folder=folder.absolute(),
+        kafka=kafka,
+        postgres=postgres,
+        ledger=ledger,
+        vault=vault,
+        origin=origin,
     )
     report = Shown()
     try:

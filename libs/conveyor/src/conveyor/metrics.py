@@ -41,6 +41,12 @@ AUDIT_DISAGREEMENT: Final = Gauge(
     "placet_audit_ledger_disagreement",
     "1 while publishing is frozen because log, files and ledger do not tell one history.",
 )
+AUDIT_ARCHIVE_SIZE: Final = Gauge(
+    "placet_audit_archive_size", "Records in cold storage, read back and checked."
+)
+AUDIT_ARCHIVE_STOPPED: Final = Gauge(
+    "placet_audit_archive_stopped", "1 while nothing is archived until an operator has looked."
+)
 
 # review-api
 IDEMPOTENCY_HITS: Final = Counter(
@@ -48,7 +54,7 @@ IDEMPOTENCY_HITS: Final = Counter(
 )
 REVIEW_ITEMS: Final = Counter(
     "placet_review_items_total",
-    "What became of records of review-items: new, revised, superseded, duplicate or parked.",
+    "What became of records of review-items: new, revised, superseded, duplicate, parked or held.",
     ["became"],
 )
 

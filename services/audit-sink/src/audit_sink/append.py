@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from audit_sink.covered import outputs
+from audit_sink.locking import Payload, Vault, lock, subject_of
 from audit_sink.payload import SALT_SIZE, Packer
 from audit_sink.record import Draft, Fact, draft, has_sound_id, seal
 from audit_sink.store import Place, Row, Transaction
@@ -46,6 +47,7 @@ from contract.topics import (
 )
 from conveyor import metrics
 from conveyor.record import REPLAY_OF, Parked, Record
+from vault.keyring import DataKey
 
 log = structlog.get_logger()
 
@@ -100,12 +102,14 @@ class Appender:
         log: Log,
         letters: Letters,
         digester: Digester,
+        vault: Vault,
         appended: Callable[[int], None],
     ) -> None:
         """`appended` is told the new size of the log after each commit that made it grow."""
         self._log = log
         self._letters = letters
         self._digester = digester
+        self._vault = vault
         self._appended = appended
         self._packer = Packer()
 
@@ -116,7 +120,7 @@ class Appender:
         move with it.
 
         Raises:
-            UnavailableError: PostgreSQL or Kafka is away; the same batch again is harmless.
+            UnavailableError: PostgreSQL, vault or Kafka is away; the same batch again is harmless.
             NewerWriterError, SecondSequencerError: the process must end.
         """
         read, parked = self._read(records)
@@ -170,14 +174,30 @@ class Appender:
             return 0
         start, now = transaction.next_place()
         recorded_at = timestamp_text(now)
+        owners = [subject_of(one.draft.fields) for one in new]
+        # Keys are durable before anything is locked with them. A crash leaves keys without use.
+        keys = self._vault.keys_for(owners)
         transaction.insert(
-            self._row(one.draft, sequence, now, recorded_at)
-            for sequence, one in enumerate(new, start)
+            self._row(one.draft, sequence, now, recorded_at, (owner, keys[owner]))
+            for sequence, (one, owner) in enumerate(zip(new, owners, strict=True), start)
         )
         return start + len(new)
 
-    def _row(self, made: Draft, sequence: int, now: datetime, recorded_at: str) -> Row:
+    def _row(
+        self,
+        made: Draft,
+        sequence: int,
+        now: datetime,
+        recorded_at: str,
+        owner: tuple[str, DataKey | None],
+    ) -> Row:
         record = seal(made, sequence=sequence, recorded_at=recorded_at)
+        subject, key = owner
+        # Of a subject that was destroyed the log has the fact, and nobody has what it commits to.
+        parts = None
+        if key is not None:
+            payload = Payload(salt=made.salt, packed=self._packer.pack(made.parts))
+            parts = lock(key, sequence, payload)
         return Row(
             sequence=sequence,
             event_id=UUID(made.event_id),
@@ -190,8 +210,9 @@ class Appender:
             decision_id=made.fields["decision_id"],
             record=record,
             audit_hash=leaf_hash(record),
-            salt=made.salt,
-            parts=self._packer.pack(made.parts),
+            subject=subject,
+            salt=b"",
+            parts=parts,
         )
 
     def _note(self, new: Sequence[_Read], *, duplicates: int, size: int) -> None:

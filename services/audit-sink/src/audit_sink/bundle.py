@@ -99,14 +99,15 @@ def write_bundle(out: Path, sealed: Iterable[Sealed], *, key: str, note: bytes) 
     unfinished = out.with_name(out.name + ".part")
     try:
         with unfinished.open("wb") as file:
-            count = _write(file, sealed, key=key, note=note)
+            count = write_into(file, sealed, key=key, note=note)
         unfinished.rename(out)
     finally:
         unfinished.unlink(missing_ok=True)
     return count
 
 
-def _write(file: IO[bytes], sealed: Iterable[Sealed], *, key: str, note: bytes) -> int:
+def write_into(file: IO[bytes], sealed: Iterable[Sealed], *, key: str, note: bytes) -> int:
+    """Write a bundle into a file that can seek, and return how many records are in it."""
     listed: list[Mapping[str, Any]] = []
     with zipfile.ZipFile(file, "w") as bundle:
         _add(bundle, README_NAME, _README.encode())

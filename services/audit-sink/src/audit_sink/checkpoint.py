@@ -146,10 +146,26 @@ def _raw_key(encoded: str) -> bytes:
 
 def sign(checkpoint: Checkpoint, key: PrivateKey) -> bytes:
     """Return `checkpoint` as a note signed by `key`. The same input gives the same bytes."""
-    text = checkpoint.text
+    return sign_text(checkpoint.text, key)
+
+
+def sign_text(text: str, key: PrivateKey) -> bytes:
+    """Return `text`, which ends in a newline, as a note signed by `key`."""
     signature = Ed25519PrivateKey.from_private_bytes(key.seed).sign(text.encode())
     line = f"\N{EM DASH} {key.name} {_encode(key.public.key_id + signature)}\n"
     return f"{text}\n{line}".encode()
+
+
+def open_note(data: bytes, key: PublicKey, most: int) -> str:
+    """Return the text of a note of at most `most` bytes that `key` has signed.
+
+    Raises:
+        CheckpointError: not a note, or not signed by `key`.
+    """
+    text, lines = _split_note(data, most)
+    if not any(_is_signed(text, line, key) for line in lines):
+        raise CheckpointError(f"no signature by {key.name}+{key.key_id.hex()}")
+    return text
 
 
 def open_checkpoint(data: bytes, key: PublicKey) -> Checkpoint:
@@ -158,10 +174,7 @@ def open_checkpoint(data: bytes, key: PublicKey) -> Checkpoint:
     Raises:
         CheckpointError: not a note, not signed by `key`, not a checkpoint, or of another log.
     """
-    text, lines = _split_note(data)
-    if not any(_is_signed(text, line, key) for line in lines):
-        raise CheckpointError(f"no signature by {key.name}+{key.key_id.hex()}")
-    checkpoint = _parse(text)
+    checkpoint = _parse(open_note(data, key, MAX_BYTES))
     if checkpoint.origin != key.name:
         raise CheckpointError(
             f"a checkpoint of another log: origin {checkpoint.origin!r}, key {key.name!r}"
@@ -169,9 +182,9 @@ def open_checkpoint(data: bytes, key: PublicKey) -> Checkpoint:
     return checkpoint
 
 
-def _split_note(data: bytes) -> tuple[str, list[str]]:
-    if len(data) > MAX_BYTES:
-        raise CheckpointError(f"longer than {MAX_BYTES} bytes")
+def _split_note(data: bytes, most: int = MAX_BYTES) -> tuple[str, list[str]]:
+    if len(data) > most:
+        raise CheckpointError(f"longer than {most} bytes")
     try:
         note = data.decode()
     except UnicodeDecodeError as error:

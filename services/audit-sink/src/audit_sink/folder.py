@@ -51,6 +51,26 @@ class Folder:
             MissingFileError: there is none.
             FileProblemError: a link, no regular file, longer than `most`, or not readable.
         """
+        with self._opened(path) as descriptor:
+            return _bounded(path, descriptor, most)
+
+    def read_range(self, path: str, start: int, count: int) -> bytes:
+        """Return at most `count` bytes from `start` on. Raises as `read` does."""
+        with self._opened(path) as descriptor:
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise FileProblemError(path, "no regular file")
+                return os.pread(descriptor, count, start)
+            except (OSError, OverflowError, ValueError) as error:
+                raise FileProblemError(path, f"cannot be read there: {error}") from error
+
+    def size(self, path: str) -> int:
+        """Return how long the file at `path` is. Raises as `read` does."""
+        with self._opened(path) as descriptor:
+            return os.fstat(descriptor).st_size
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
         *folders, name = path.split("/")
         with self._inside(path, folders) as parent:
             try:
@@ -58,7 +78,7 @@ class Folder:
             except OSError as error:
                 raise _problem(path, error) from error
             try:
-                return _bounded(path, descriptor, most)
+                yield descriptor
             finally:
                 os.close(descriptor)
 

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from audit_sink.gaps import Beyond, Seen, Time
+from audit_sink.locking import Absent
 from audit_sink.lookup import HotStore, Question
 from audit_sink.payload import PayloadError, unpack
 from contract.codec import CodecError, decode
@@ -163,7 +164,10 @@ def _due_at(store: HotStore, sequence: int | None) -> Time:
         return None
     found = store.payloads([sequence])
     try:
-        event = decode(unpack(found[sequence][1])["received"])
+        payload = found[sequence]
+        if isinstance(payload, Absent):
+            return None
+        event = decode(unpack(payload.packed)["received"])
     except (KeyError, PayloadError, CodecError):
         return None
     if isinstance(event, ReviewItem) and event.due_at is not None:

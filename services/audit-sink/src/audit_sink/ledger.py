@@ -4,6 +4,7 @@ Owns the compare-and-swap that keeps one history. Refuses to know records, tiles
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -70,6 +71,11 @@ class PostgresLedger:
         if old is None:
             return bool(self._ask("create_head", values))
         return bool(self._ask("move_head", values | {"old_size": old.size, "old_root": old.root}))
+
+    def head_at(self) -> tuple[int, bytes, datetime] | None:
+        """Return size and root of the last head, and when it became that."""
+        rows = self._ask("find_head_at", (self._origin,))
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     def history(self) -> list[tuple[int, bytes]]:
         """Return size and root of every head there ever was, in order of size."""

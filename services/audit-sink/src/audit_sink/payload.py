@@ -8,8 +8,8 @@ whoever is shown one part and its salt learns nothing about the others, and with
 salt no short text can be guessed. `payload_commitment` is the SHA-256 of the canonical JSON object
 {part name: hex of its commitment}.
 
-Parts and salt can be destroyed; the record stays and still verifies. Encryption under the subject's
-key comes with libs/vault: `pack` compresses first, so that the ciphertext takes its output as is.
+Parts and salt can be destroyed; the record stays and still verifies. `pack` compresses, because
+what `locking` encrypts afterwards no longer can be.
 """
 
 import hashlib

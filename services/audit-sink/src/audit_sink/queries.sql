@@ -19,7 +19,7 @@ COPY audit.record
 FROM STDIN (FORMAT BINARY)
 
 -- name: copy_payloads
-COPY audit.payload (sequence, salt, parts) FROM STDIN (FORMAT BINARY)
+COPY audit.payload (sequence, subject, salt, parts) FROM STDIN (FORMAT BINARY)
 
 -- name: copy_event_keys
 COPY audit.event_key (event_id, content_digest, sequence) FROM STDIN (FORMAT BINARY)
@@ -48,7 +48,7 @@ SELECT audit_hash FROM audit.record WHERE sequence >= %s AND sequence < %s ORDER
 SELECT sequence, record FROM audit.record WHERE sequence = ANY(%s) ORDER BY sequence
 
 -- name: read_payloads
-SELECT sequence, salt, parts FROM audit.payload WHERE sequence = ANY(%s)
+SELECT sequence, subject, salt, parts FROM audit.payload WHERE sequence = ANY(%s)
 
 -- name: cover
 -- PostgreSQL joins the ranges: a partition without holes is one range, however long.
@@ -93,20 +93,43 @@ SELECT low FROM halves WHERE low = high
 SELECT coalesce(max(sequence) + 1, 0) FROM audit.search
 
 -- name: read_to_index
-SELECT r.sequence, r.recorded_at, r.record, p.parts
+SELECT r.sequence, r.recorded_at, r.record, p.subject, p.salt, p.parts
 FROM audit.record r LEFT JOIN audit.payload p USING (sequence)
 WHERE r.sequence >= %s AND r.sequence < %s
 ORDER BY r.sequence
 
 -- name: insert_search
 INSERT INTO audit.search
-    (sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, words)
-SELECT sequence, recorded_at, type, item_id, decision_id, correlation_id, actor,
+    (sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, subject, words)
+SELECT sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, subject,
        to_tsvector('simple', text)
 FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::text[], %s::text[])
-     AS made (sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, text)
+            %s::text[], %s::text[], %s::text[])
+     AS made (sequence, recorded_at, type, item_id, decision_id, correlation_id, actor, subject,
+              text)
 ON CONFLICT (sequence) DO NOTHING
+
+-- name: delete_payloads
+DELETE FROM audit.payload WHERE sequence = ANY(%s)
+
+-- name: find_forgotten
+SELECT coalesce(max("position"), 0) FROM audit.forgotten
+
+-- name: find_items_of
+SELECT DISTINCT item_id FROM audit.search WHERE subject = ANY(%s) AND item_id IS NOT NULL
+
+-- name: forget
+-- Of these subjects only keys stay. In one statement: words, payloads, and how far the destructions
+-- have been carried out.
+WITH theirs AS (
+    UPDATE audit.search SET words = to_tsvector('simple', type)
+    WHERE subject = ANY(%(subjects)s)
+    RETURNING sequence
+), gone AS (
+    DELETE FROM audit.payload WHERE sequence IN (SELECT sequence FROM theirs)
+)
+INSERT INTO audit.forgotten ("position") VALUES (%(position)s)
+ON CONFLICT (one) DO UPDATE SET "position" = excluded."position"
 
 -- name: search
 SELECT s.sequence, r.record
@@ -119,8 +142,15 @@ WHERE (%(item_id)s::text IS NULL OR s.item_id = %(item_id)s)
   AND (%(words)s::text IS NULL OR s.words @@ websearch_to_tsquery('simple', %(words)s))
   AND (%(since)s::timestamptz IS NULL OR s.recorded_at >= %(since)s)
   AND (%(until)s::timestamptz IS NULL OR s.recorded_at < %(until)s)
+  AND (%(before)s::bigint IS NULL OR s.sequence < %(before)s)
 ORDER BY s.sequence DESC
 LIMIT %(limit)s
+
+-- name: recorded_at
+SELECT recorded_at FROM audit.record WHERE sequence = %s
+
+-- name: find_head_at
+SELECT size, root, at FROM ledger.head WHERE origin = %s
 
 -- name: find_head
 SELECT size, root, checkpoint FROM ledger.head WHERE origin = %s
@@ -150,3 +180,67 @@ RETURNING size
 
 -- name: find_head_history
 SELECT size, root FROM ledger.head_history WHERE origin = %s ORDER BY size
+
+-- name: take_archive_lock
+-- One archiver at a time, the process's loop or a person's command; freed with the session.
+SELECT pg_try_advisory_lock(hashtextextended('placet.audit.archive', 0))
+
+-- name: free_archive_lock
+SELECT pg_advisory_unlock(hashtextextended('placet.audit.archive', 0))
+
+-- name: last_archive
+SELECT first_sequence, end_sequence, root, manifest_version, manifest_digest, pack_name,
+       pack_version, pack_digest, last_recorded_at
+FROM audit.archive ORDER BY first_sequence DESC LIMIT 1
+
+-- name: archive_to_drop
+-- The oldest whose payloads are in the hot store still, past the hot period, and indexed.
+SELECT first_sequence, end_sequence, root, manifest_version, manifest_digest, pack_name,
+       pack_version, pack_digest, last_recorded_at
+FROM audit.archive
+WHERE payloads_dropped_at IS NULL AND last_recorded_at < %s
+  AND end_sequence <= (SELECT coalesce(max(sequence) + 1, 0) FROM audit.search)
+ORDER BY first_sequence LIMIT 1
+
+-- name: archive_of
+SELECT first_sequence, end_sequence, root, manifest_version, manifest_digest, pack_name,
+       pack_version, pack_digest, last_recorded_at
+FROM audit.archive WHERE first_sequence <= %s ORDER BY first_sequence DESC LIMIT 1
+
+-- name: insert_archive
+INSERT INTO audit.archive
+    (first_sequence, end_sequence, root, manifest_version, manifest_digest, pack_name,
+     pack_version, pack_digest, last_recorded_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+
+-- name: read_payload_rows
+-- Every column there is, by its name: what a later release adds goes into the archive, too.
+SELECT * FROM audit.payload WHERE sequence >= %s AND sequence < %s ORDER BY sequence
+
+-- name: drop_payloads
+WITH dropped AS (
+    -- What is in clear stays: it was not archived, see cold/archive.
+    DELETE FROM audit.payload
+    WHERE sequence >= %(first)s AND sequence < %(end)s AND subject IS NOT NULL
+    RETURNING sequence
+), noted AS (
+    UPDATE audit.archive SET payloads_dropped_at = clock_timestamp()
+    WHERE first_sequence = %(first)s
+)
+SELECT count(*) FROM dropped
+
+-- name: archive_status
+SELECT count(*), coalesce(max(end_sequence), 0), max(archived_at), max(last_recorded_at),
+       coalesce(sum(end_sequence - first_sequence) FILTER (WHERE payloads_dropped_at IS NOT NULL), 0)
+FROM audit.archive
+
+-- name: find_dropped
+-- Of these records, those whose payload has left for the cold store, and where it is there.
+SELECT wanted.sequence, a.pack_name, a.pack_version
+FROM unnest(%s::bigint[]) AS wanted (sequence)
+CROSS JOIN LATERAL (
+    SELECT end_sequence, pack_name, pack_version, payloads_dropped_at
+    FROM audit.archive WHERE first_sequence <= wanted.sequence
+    ORDER BY first_sequence DESC LIMIT 1
+) AS a
+WHERE wanted.sequence < a.end_sequence AND a.payloads_dropped_at IS NOT NULL

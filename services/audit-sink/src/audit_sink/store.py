@@ -51,8 +51,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     decision_id: str | None
     record: bytes
     audit_hash: bytes
+    subject: str | None = None
+    """Whose key the parts are under; then the salt is in them (see `locking`)."""
     salt: bytes
-    parts: bytes
+    parts: bytes | None
+    """None where the subject was destroyed before."""
 
 
 class Transaction(Protocol):
@@ -218,9 +221,10 @@ def _copy_payloads(cursor: psycopg.Cursor[Any], rows: Iterable[Row]) -> list[Row
     """Write the bulk first, while rows are still being made: both sides work at once."""
     made = []
     with cursor.copy(QUERIES["copy_payloads"]) as copy:
-        copy.set_types(["int8", "bytea", "bytea"])
+        copy.set_types(["int8", "text", "bytea", "bytea"])
         for row in rows:
-            copy.write_row((row.sequence, row.salt, row.parts))
+            if row.parts is not None:
+                copy.write_row((row.sequence, row.subject, row.salt, row.parts))
             made.append(row)
     return made
 

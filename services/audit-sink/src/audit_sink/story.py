@@ -3,7 +3,7 @@
 Owns how records are put together from a log, and checked. Refuses to print.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -11,17 +11,22 @@ import orjson
 
 from audit_sink.bundle import Sealed
 from audit_sink.evidence import Keys, Parts, Signing, parts_problem, shown, signing
+from audit_sink.locking import Absent, Payload
 from audit_sink.payload import PayloadError, unpack
 from audit_sink.tlog_proof import ProofError
 
 _CHUNK: Final = 64
 
 
+class LockedError(ValueError):
+    """A payload is there and cannot be opened here. Say where the vault and its key file are."""
+
+
 class Payloads(Protocol):
     """Where payloads are: `lookup.HotStore`."""
 
-    def payloads(self, sequences: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
-        """Return salt and packed parts of those records that still have them."""
+    def payloads(self, sequences: Sequence[int]) -> Mapping[int, Payload | Absent]:
+        """Return the payload of each of those records, or why there is none."""
 
 
 class Records(Protocol):
@@ -48,7 +53,9 @@ class Chapter:
     proof: bytes | None
     """None where no head reaches this far yet."""
     parts: Parts | None
-    """None where the payload is not at hand, or was destroyed."""
+    """None where the payload is not at hand, or was destroyed: `absent` says."""
+    absent: Absent | None = None
+    """None where there are parts, and where nobody looked for them."""
     signing: Signing | None
     problems: Sequence[str]
 
@@ -72,11 +79,11 @@ class Teller:
         """
         for at in range(0, len(sequences), _CHUNK):
             some = sequences[at : at + _CHUNK]
-            packed = {} if self.payloads is None else self.payloads.payloads(some)
+            stored = {} if self.payloads is None else self.payloads.payloads(some)
             for sequence in some:
-                yield self._chapter(sequence, packed.get(sequence))
+                yield self._chapter(sequence, stored.get(sequence))
 
-    def _chapter(self, sequence: int, packed: tuple[bytes, bytes] | None) -> Chapter:
+    def _chapter(self, sequence: int, stored: Payload | Absent | None) -> Chapter:
         record = self.records.record(sequence)
         problems = []
         proof = None
@@ -87,9 +94,11 @@ class Teller:
                 problems.append(str(error))
         fields = fields_of(record)
         parts = None
-        if packed is not None:
+        if stored is Absent.DAMAGED:
+            problems.append(str(stored))
+        elif isinstance(stored, Payload):
             try:
-                parts = shown(packed[0], unpack(packed[1]))
+                parts = shown(stored.salt, unpack(stored.packed))
             except (PayloadError, UnicodeEncodeError) as error:
                 problems.append(f"payload: {error}")
         signed = None
@@ -103,6 +112,7 @@ class Teller:
             fields=fields,
             proof=proof,
             parts=parts,
+            absent=stored if isinstance(stored, Absent) else None,
             signing=signed,
             problems=problems,
         )
@@ -122,11 +132,14 @@ def to_bundle(chapter: Chapter, only: frozenset[str] | None) -> Sealed:
 
     Raises:
         ProofError: nothing proves it, or it is not what was sealed.
+        LockedError: it would look destroyed, and is only locked.
     """
     if chapter.problems:
         raise ProofError(f"record {chapter.sequence}: {chapter.problems[0]}")
     if chapter.proof is None:
         raise ProofError(f"record {chapter.sequence}: no head reaches this far yet")
+    if chapter.absent not in (None, Absent.DESTROYED):
+        raise LockedError(f"record {chapter.sequence}: its payload is {chapter.absent}")
     parts = chapter.parts
     if parts is not None and only is not None:
         parts = {name: part if name in only else part.withheld() for name, part in parts.items()}

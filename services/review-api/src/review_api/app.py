@@ -16,9 +16,11 @@ from review_api.api import (
     decisions,
     drafts,
     errors,
+    evidence,
     items,
     labels,
     operations,
+    oversight,
     people,
     policy,
     session,
@@ -29,11 +31,14 @@ from review_api.api.document import describe
 from review_api.api.guard import GuardedRoute, UnguardedRouteError, needs
 from review_api.api.middleware import Careful
 from review_api.desk import Desk
+from review_api.pages import audit as audit_pages
 from review_api.pages import bulk as bulk_pages
+from review_api.pages import company as company_pages
 from review_api.pages import errors as page_errors
 from review_api.pages import forms, insight, queue, sign_in, static
 from review_api.pages import people as people_pages
 from review_api.pages import policy as policy_pages
+from review_api.pages import settings as settings_page
 from review_api.pages import stop as stop_page
 from review_api.problems import ProblemError
 from review_api.roles import Permission
@@ -44,11 +49,13 @@ ROUTERS = (
     bulk.router,
     decisions.router,
     claims.router,
+    evidence.router,
     comments.router,
     drafts.router,
     session.router,
     people.router,
     policy.router,
+    oversight.router,
     operations.router,
     targets.router,
     stops.router,
@@ -59,7 +66,10 @@ ROUTERS = (
     stop_page.router,
     people_pages.router,
     policy_pages.router,
+    settings_page.router,
+    audit_pages.router,
     sign_in.router,
+    company_pages.router,
     static.router,
 )
 

@@ -1,4 +1,4 @@
-"""Two people approve what is critical: which of the two an approval is, and who may give it. Pure.
+"""Two people approve what is critical, and two undo it: which of them somebody is. Pure.
 
 Owns the rule. Nobody gives both, whatever accounts and roles they hold: people are compared, not
 accounts. The second approval is of the very fields of the first, over the same values seen;
@@ -34,25 +34,31 @@ class First:
 
 
 def which_of_two(
-    first: First | None, written: list[FieldChange], person_id: UUID, roles: Collection[Role]
+    first: First | None,
+    written: list[FieldChange],
+    person_id: UUID,
+    roles: Collection[Role],
+    both: tuple[Happening, Happening] = (Happening.FIRST_APPROVE, Happening.APPROVE),
 ) -> tuple[Happening, First | None]:
     """Return which of two approvals `person_id` gives, and the first one where it is the second.
+
+    `both`: what the first and the second of them are.
 
     Raises:
         ProblemError: SECOND_APPROVAL_REQUIRED (theirs is the first), WRONG_ROLE.
     """
     if first is None:
-        return Happening.FIRST_APPROVE, None
+        return both[0], None
     if first.person_id == person_id:
         raise ProblemError(
             Code.SECOND_APPROVAL_REQUIRED,
             "You gave the first approval. The second one is somebody else's to give.",
         )
     if from_text(first.text).fields != written:
-        return Happening.FIRST_APPROVE, None
+        return both[0], None
     if Role.APPROVER not in roles:
         raise ProblemError(
             Code.WRONG_ROLE,
             "The first approval is given; the second one takes an approver. You may reject or ask.",
         )
-    return Happening.APPROVE, first
+    return both[1], first

@@ -7,26 +7,37 @@ from typing import Any, Final
 from fastapi import Request
 
 from conveyor.keys import Signer
+from review_api.audit_client import AuditLog
 from review_api.commands.accounts import Accounts
+from review_api.commands.attempts import Attempts
 from review_api.commands.bulk import Bulk
 from review_api.commands.claims import Claims
 from review_api.commands.comments import Comments
+from review_api.commands.company_sign_in import CompanySignIn
+from review_api.commands.conduct import Watch
+from review_api.commands.control_items import ControlItems
 from review_api.commands.decide import Decide
 from review_api.commands.drafts import Drafts
+from review_api.commands.evidence_export import EvidenceExport
 from review_api.commands.judgement import Judge
+from review_api.commands.keep import Keep
 from review_api.commands.labels import Labels
 from review_api.commands.look import Look
 from review_api.commands.operate import Operate
 from review_api.commands.people import People
 from review_api.commands.policing import Policing
+from review_api.commands.reentry import Reentry
 from review_api.commands.sign_in import SignIn
 from review_api.commands.stops import Stops
 from review_api.commands.take_back import TakeBack
+from review_api.forensics import Forensics
 from review_api.hint import Hint
 from review_api.listing import Listing
 from review_api.measures import Measures
 from review_api.policies import Policies
 from review_api.policy import Policy
+from review_api.provider import Provider
+from review_api.sessions import Sessions
 from review_api.settings import ApiSettings
 from review_api.snapshots import Snapshots
 from review_api.store import Store
@@ -44,6 +55,7 @@ class Desk:
     decide: Decide
     bulk: Bulk
     take_back: TakeBack
+    keep: Keep
     claims: Claims
     comments: Comments
     drafts: Drafts
@@ -51,13 +63,21 @@ class Desk:
     listing: Listing
     labels: Labels
     measures: Measures
+    sessions: Sessions
     sign_in: SignIn
+    company: CompanySignIn | None
+    reentry: Reentry
     people: People
     accounts: Accounts
     policing: Policing
+    watch: Watch
+    control_items: ControlItems
     operate: Operate
     stops: Stops
     target_states: TargetStates
+    audit_log: AuditLog
+    evidence_export: EvidenceExport
+    forensics: Forensics
     secure: bool
 
     @property
@@ -75,10 +95,13 @@ class Desk:
     async def close(self) -> None:
         """Close every connection."""
         await self.stops.close()
+        if self.company is not None:
+            await self.company.close()
         await self.policies.close()
         await self.hint.close()
         await self.snapshots.close()
         await self.target_states.close()
+        await self.audit_log.close()
         await self.store.close()
 
 
@@ -96,15 +119,20 @@ def build(settings: ApiSettings) -> Desk:
     token = settings.service_token_file.read_text("utf-8").strip()
     snapshots = Snapshots(store=store, targets=targets, token=token)
     states = TargetStates(targets=targets, token=token)
+    audit_log = AuditLog(settings.audit_url, token)
     signing: Final[dict[str, Any]] = {
         "store": store,
         "hint": hint,
         "signer": Signer.load(settings.decision_key_file),
         "digester": digester,
     }
+    window = timedelta(seconds=settings.proof_seconds)
+    attempts = Attempts(store=store, hint=hint, digester=digester)
+    reentry = Reentry(store=store, attempts=attempts, window=window)
+    sign_in = SignIn(store=store, hint=hint, digester=digester, attempts=attempts)
     decide = Decide(
         **signing,
-        judge=Judge(digester=digester, targets=targets),
+        judge=Judge(digester=digester, targets=targets, proof_window=window),
         policies=policies,
     )
     return Desk(
@@ -117,6 +145,7 @@ def build(settings: ApiSettings) -> Desk:
             store=store, decide=decide, digester=digester, reasons=lambda: policies.latest.reasons
         ),
         take_back=TakeBack(**signing),
+        keep=Keep(store=store, digester=digester),
         comments=Comments(store=store, digester=digester),
         drafts=Drafts(store),
         claims=Claims(store=store, digester=digester),
@@ -129,7 +158,10 @@ def build(settings: ApiSettings) -> Desk:
             hold=timedelta(seconds=max((one.hold for one in targets.values()), default=0)),
         ),
         measures=Measures(store),
-        sign_in=SignIn(store=store, hint=hint, digester=digester),
+        sessions=Sessions(store),
+        sign_in=sign_in,
+        company=_company(settings, store=store, hint=hint, digester=digester, sign_in=sign_in),
+        reentry=reentry,
         people=People(store=store, digester=digester),
         accounts=Accounts(store=store, hint=hint, digester=digester),
         policing=Policing(
@@ -139,11 +171,24 @@ def build(settings: ApiSettings) -> Desk:
             targets=targets,
             initial=settings.policy_text(),
         ),
+        watch=Watch(store),
+        control_items=ControlItems(store=store, hint=hint, digester=digester),
         operate=Operate(store=store, hint=hint, digester=digester),
         stops=Stops(store=store, hint=hint, digester=digester, targets=targets),
         target_states=states,
+        audit_log=audit_log,
+        evidence_export=EvidenceExport(store=store, hint=hint, digester=digester, log=audit_log),
+        forensics=Forensics(store),
         secure=settings.secure,
     )
+
+
+def _company(settings: ApiSettings, **parts: Any) -> CompanySignIn | None:
+    company = settings.company()
+    if company is None:
+        return None
+    callback = f"{settings.public_url.rstrip('/')}/review/oidc/callback"
+    return CompanySignIn(provider=Provider(company, callback), **parts)
 
 
 def desk_of(request: Request) -> Desk:

@@ -19,11 +19,12 @@ from psycopg import Connection, Cursor
 from contract.codec import CodecError, UnknownSchemaError, decode
 from contract.events import ReviewItem
 from contract.reasons import Reason
+from contract.topics import REVIEW_ITEMS
 from conveyor import metrics
 from conveyor.database import connect, unavailable_database
 from conveyor.errors import UnavailableError
 from conveyor.record import Parked, Record
-from review_api import review
+from review_api import control_items, review
 from review_api.policies import PolicyInForce
 from review_api.policy import Lane, Policy
 from review_api.queries import QUERIES, words
@@ -207,6 +208,9 @@ class Ingest:
         known = {item_id: (one.revision, one.state) for item_id, one in found.items()}
         digests = _digests(cursor, [one for one in arrivals if one.item.item_id in known])
         out = sort_out(arrivals, known, digests)
+        control_items.hold(cursor, out, _park)
+        rate = self._policy.oversight.control_rate
+        let_in = control_items.let_in(cursor, out, rate, _kept)
         self._copy_items(cursor, out.new.values())
         _copy_revisions(cursor, out.revisions)
         if out.revised:
@@ -215,6 +219,8 @@ class Ingest:
                 for item_id, arrival in out.revised.items()
             ]
             cursor.executemany(QUERIES["revise_item"], changes)
+        if let_in:
+            cursor.execute(QUERIES["mark_control_items"], {"items": let_in})
         return out
 
     def _copy_items(self, cursor: Cursor[Any], arrivals: Iterable[Arrival]) -> None:
@@ -264,6 +270,21 @@ class Ingest:
             "due_at": item.due_at or _NEVER,
             "correlation_id": item.correlation_id,
         }
+
+
+def _kept(data: bytes) -> Arrival:
+    """Return an item that was held, as if it came now."""
+    item = decode(data)
+    assert isinstance(item, ReviewItem)
+    record = Record(
+        topic=REVIEW_ITEMS,
+        partition=0,
+        offset=-1,
+        timestamp=item.ingested_at,
+        key=b"",
+        value=data,
+    )
+    return Arrival(record=record, item=item, data=data)
 
 
 def _digests(cursor: Cursor[Any], arrivals: Sequence[Arrival]) -> dict[tuple[str, int], bytes]:

@@ -28,13 +28,13 @@ _LONGEST: Final = 200
 _COUNTS_SECONDS: Final = 2.0
 
 TABS: Final[Mapping[str, tuple[tuple[State, ...], Lane | None]]] = {
-    "second": ((State.SECOND_APPROVAL,), None),
+    "second": ((State.SECOND_APPROVAL, State.SECOND_UNDO), None),
     "ordinary": ((State.PENDING, State.CONFLICT), Lane.ORDINARY),
     "critical": ((State.PENDING, State.SECOND_APPROVAL, State.CONFLICT), Lane.CRITICAL),
     "asked": ((State.NEEDS_INFO,), None),
     "writing": ((State.APPROVED, State.WRITING, State.UNDOING), None),
     "trouble": ((State.STUCK, State.FAILED), None),
-    "done": ((State.COMPLETED, State.REJECTED, State.UNDONE), None),
+    "done": ((State.COMPLETED, State.REJECTED, State.UNDONE, State.SECOND_UNDO), None),
 }
 """Tabs of the queue, by name: the states and the lane of each."""
 

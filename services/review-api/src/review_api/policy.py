@@ -14,6 +14,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Final
 
+from review_api.oversight import Oversight, OversightError, parse_oversight
+
 DEFAULT_REASONS: Final = (
     "UNSUPPORTED",
     "WRONG",
@@ -83,6 +85,7 @@ class Policy:
     version: str
     rules: tuple[Rule, ...] = ()
     reasons: tuple[str, ...] = field(default=DEFAULT_REASONS)
+    oversight: Oversight = field(default=Oversight())
 
     def lane(self, target: str, risk: float, fields: Mapping[str, str]) -> Lane:
         """Return the strictest lane of all rules that hold; `ordinary` where none does."""
@@ -99,7 +102,7 @@ class Policy:
         return assigned if assigned is Lane.CRITICAL else self.lane(target, risk, fields)
 
 
-_KEYS: Final = frozenset({"version", "reasons", "rule"})
+_KEYS: Final = frozenset({"version", "reasons", "rule", "oversight"})
 _CONDITIONS: Final = frozenset({"target", "field", "risk_at_least", "amount_over"})
 _LONGEST_NAME: Final = 64
 _PLACE: Final = re.compile(r"^(.*) \(at line (\d+), column \d+\)$", re.DOTALL)
@@ -128,6 +131,7 @@ def parse_policy(text: str) -> Policy:
         version=f"{name}+{digest}",
         rules=tuple(_rule(number, entry, text) for number, entry in enumerate(entries, 1)),
         reasons=_reasons(table.get("reasons", list(DEFAULT_REASONS)), text),
+        oversight=_oversight(table.get("oversight", {}), text),
     )
 
 
@@ -156,6 +160,13 @@ def _reasons(codes: object, text: str) -> tuple[str, ...]:
     if len(set(codes)) < len(codes):
         raise PolicyError("reasons: a code is there twice", line)
     return tuple(codes)
+
+
+def _oversight(table: object, text: str) -> Oversight:
+    try:
+        return parse_oversight(table)
+    except OversightError as error:
+        raise PolicyError(f"{error}", _line(text, error.key)) from error
 
 
 def _is_name(text: str) -> bool:

@@ -14,7 +14,13 @@ class Code(StrEnum):
 
     NOT_SIGNED_IN = "NOT_SIGNED_IN"
     BAD_CREDENTIALS = "BAD_CREDENTIALS"
+    PASSWORD_NEEDED = "PASSWORD_NEEDED"  # noqa: S105 - a code
+    WRONG_PASSWORD = "WRONG_PASSWORD"  # noqa: S105 - a code
     SIGN_IN_LOCKED = "SIGN_IN_LOCKED"
+    SIGN_IN_REFUSED = "SIGN_IN_REFUSED"
+    NO_ROLE = "NO_ROLE"
+    ACCOUNT_DISABLED = "ACCOUNT_DISABLED"
+    PROVIDER_AWAY = "PROVIDER_AWAY"
     WRONG_ROLE = "WRONG_ROLE"
     BAD_CSRF = "BAD_CSRF"
     NOT_FOUND = "NOT_FOUND"
@@ -38,6 +44,7 @@ class Code(StrEnum):
     NOT_POSSIBLE = "NOT_POSSIBLE"
     REVISION_SUPERSEDED = "REVISION_SUPERSEDED"
     SEEN_STALE = "SEEN_STALE"
+    EVIDENCE_NOT_OPENED = "EVIDENCE_NOT_OPENED"
     SECOND_APPROVAL_REQUIRED = "SECOND_APPROVAL_REQUIRED"
     NOT_SUPPORTED = "NOT_SUPPORTED"
     TOO_MANY_ITEMS = "TOO_MANY_ITEMS"
@@ -60,6 +67,9 @@ class Code(StrEnum):
     LAST_ADMIN = "LAST_ADMIN"
     BAD_POLICY = "BAD_POLICY"
     POLICY_CHANGED = "POLICY_CHANGED"
+    NOT_SEALED_YET = "NOT_SEALED_YET"
+    NOT_VERIFIED = "NOT_VERIFIED"
+    AUDIT_AWAY = "AUDIT_AWAY"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -80,7 +90,25 @@ _SAME = "Send the same request again, with the same Idempotency-Key."
 KINDS: Final[dict[Code, Kind]] = {
     Code.NOT_SIGNED_IN: Kind(401, "Not signed in", "Sign in, then send the same request again."),
     Code.BAD_CREDENTIALS: Kind(401, "Wrong name or password", "Check both and try again."),
+    Code.PASSWORD_NEEDED: Kind(
+        403,
+        "Prove again who you are",
+        "Enter your password (or sign in at your company's again) and send the same request.",
+    ),
+    Code.WRONG_PASSWORD: Kind(
+        403, "That is not your password", "Type it again and send the same request."
+    ),
     Code.SIGN_IN_LOCKED: Kind(429, "Too many failed sign-ins", "Wait, then try again."),
+    Code.SIGN_IN_REFUSED: Kind(
+        400, "You were not signed in", "Begin again; if it goes on, ask whoever runs Placet."
+    ),
+    Code.NO_ROLE: Kind(
+        403, "You have no role here", "Ask whoever gives access at your company for one."
+    ),
+    Code.ACCOUNT_DISABLED: Kind(403, "Your account is closed", "Ask an administrator of Placet."),
+    Code.PROVIDER_AWAY: Kind(
+        503, "Your company's sign-in does not answer", "Try again in a moment."
+    ),
     Code.WRONG_ROLE: Kind(403, "Your role may not do this", "Ask somebody who holds the role."),
     Code.BAD_CSRF: Kind(
         403, "The request did not come from a page of yours", "Reload the page and try again."
@@ -112,6 +140,11 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.SEEN_STALE: Kind(409, "What you saw has changed", _LOOK),
     Code.SECOND_APPROVAL_REQUIRED: Kind(
         403, "This change needs two people", "Take the next item: another approver has to decide."
+    ),
+    Code.EVIDENCE_NOT_OPENED: Kind(
+        403,
+        "Look at the evidence first",
+        "Open it (a POST to the address in `open`, or the button), look, and approve again.",
     ),
     Code.NOT_SUPPORTED: Kind(422, "Not supported yet", "See what the documentation offers."),
     Code.TOO_MANY_ITEMS: Kind(
@@ -151,6 +184,17 @@ KINDS: Final[dict[Code, Kind]] = {
     ),
     Code.POLICY_CHANGED: Kind(
         409, "There is another policy by now", "Look at the one in force, and bring yours to it."
+    ),
+    Code.NOT_SEALED_YET: Kind(409, "It is not sealed yet", "Try again in a second."),
+    Code.NOT_VERIFIED: Kind(
+        500,
+        "The log is not what was sealed",
+        "Run `placet audit verify`: it names the first record that is wrong. Keep a copy.",
+    ),
+    Code.AUDIT_AWAY: Kind(
+        503,
+        "The audit log is away",
+        "Try again in a moment. Deciding goes on, and so does `placet audit verify --from FILES`.",
     ),
     Code.UNAVAILABLE: Kind(503, "Something Placet needs is away", _SAME),
     Code.INTERNAL: Kind(500, "Something went wrong here", _SAME),

@@ -3,10 +3,12 @@
 
 -- name: session
 -- Who a session cookie belongs to.
-SELECT account.account_id, account.person_id, account.username, person.name, account.roles
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       preference.keymap
   FROM review.session
   JOIN review.account USING (account_id)
   JOIN review.person USING (person_id)
+  LEFT JOIN review.preference USING (person_id)
  WHERE session.token_hash = %(token)s AND session.expires_at > now()
    AND account.disabled_at IS NULL
 
@@ -24,7 +26,8 @@ SELECT asked.n, account.account_id, account.person_id, account.username, person.
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at,
        idempotency.request_digest, idempotency.status, idempotency.body,
-       (SELECT coalesce(max(ordinal), 0) FROM review.policy) AS policy
+       (SELECT coalesce(max(ordinal), 0) FROM review.policy) AS policy,
+       session.signed_in_by, session.proved_at, session.idle, item.control_item
   FROM json_to_recordset(%(asked)s::json) AS asked (n integer, token text, item uuid, key text)
   JOIN review.session ON session.token_hash = decode(asked.token, 'hex')
   JOIN review.account USING (account_id)
@@ -58,7 +61,7 @@ WITH in_force AS MATERIALIZED (
         at timestamptz, not_before timestamptz, statement text, key_id text, signature text,
         record_key text, draws boolean, payload text, headers text, steps json,
         key text, request_digest text, body text, outcome json, claim integer, first uuid,
-        policy integer)
+        policy integer, edited boolean)
      WHERE policy = (SELECT ordinal FROM in_force)
 ), locked AS MATERIALIZED (
     SELECT item.item_id, item.version, item.claims, item.claim_person, item.claim_until
@@ -96,9 +99,10 @@ WITH in_force AS MATERIALIZED (
 ), decided AS (
     INSERT INTO review.decision (decision_id, item_id, ordinal, revision, action, person_id,
                                  actor_id, name, role, reason_code, decided_at, not_before,
-                                 target_ordinal, statement, key_id, signature, first_approval)
+                                 target_ordinal, statement, key_id, signature, first_approval,
+                                 edited)
     SELECT decision, item, ordinal, revision, action, person, actor, name, role, reason_code, at,
-           not_before, drawn, statement, key_id, decode(signature, 'base64'), first
+           not_before, drawn, statement, key_id, decode(signature, 'base64'), first, edited
       FROM numbered
 ), waiting AS (
     INSERT INTO review.write_back (write_back_id, decision_id, item_id, step, state,
@@ -132,7 +136,8 @@ WITH in_force AS MATERIALIZED (
 ), held AS (
     UPDATE review.item
        SET state = %(state)s, lane = %(lane)s, policy_version = %(policy_version)s,
-           version = version + 1, changed_at = %(at)s, open_decision = NULL,
+           version = version + 1, changed_at = %(at)s,
+           open_decision = CASE WHEN %(written)s::boolean THEN open_decision END,
            first_approval = %(id)s::uuid, first_person = %(person)s,
            claim_person = NULL, claim_name = NULL, claim_until = NULL
      WHERE (SELECT ordinal FROM in_force) = %(policy)s
@@ -143,10 +148,11 @@ WITH in_force AS MATERIALIZED (
     RETURNING item_id
 ), kept AS (
     INSERT INTO review.approval (approval_id, item_id, revision, person_id, actor_id, name, role,
-                                 approved_at, statement, key_id, signature)
+                                 approved_at, statement, key_id, signature, edited, action)
     SELECT %(id)s::uuid, item_id, %(revision)s::integer, %(person)s::uuid, %(actor)s::uuid,
            %(name)s::text, %(role)s::text, %(at)s::timestamptz, %(statement)s::text,
-           %(key_id)s::text, %(signature)s::bytea
+           %(key_id)s::text, %(signature)s::bytea, %(edited)s::boolean,
+           %(action)s::text
       FROM held
 ), answered AS (
     INSERT INTO review.idempotency (person_id, key, request_digest, status, body)
@@ -225,6 +231,7 @@ SELECT item_id FROM held
 WITH left_alone AS (
     UPDATE review.item SET claim_person = NULL, claim_name = NULL, claim_until = NULL
      WHERE item_id = %(item)s AND claims = %(given)s AND claim_person = %(person)s
+       AND (%(until)s::timestamptz IS NULL OR claim_until = %(until)s)
     RETURNING item_id
 ), told AS (
     INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
@@ -258,6 +265,25 @@ SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)
        %(headers)s::bytea
   FROM opened
 RETURNING id
+
+-- name: open_evidence
+-- Once per person and revision. The fact and the event that tells it are one transaction.
+WITH opened AS (
+    UPDATE review.opening SET evidence_at = clock_timestamp()
+     WHERE item_id = %(item)s AND revision = %(revision)s AND person_id = %(person)s
+       AND evidence_at IS NULL
+    RETURNING item_id
+)
+INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+       %(headers)s::bytea
+  FROM opened
+RETURNING id
+
+-- name: evidence_opened
+SELECT evidence_at FROM review.opening
+ WHERE item_id = %(item)s AND revision = %(revision)s AND person_id = %(person)s
+   AND evidence_at IS NOT NULL
 
 -- name: add_comment
 WITH said AS (
@@ -297,6 +323,31 @@ SELECT draft.body, draft.revision, draft.revision = item.revision AS current
   FROM review.draft JOIN review.item USING (item_id)
  WHERE draft.person_id = %(person)s AND draft.item_id = %(item)s
 
+-- name: keep_context
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       clock_timestamp() AS now, item.item_id, item.revision, item.state, item.version,
+       item.correlation_id, item.first_approval
+  FROM review.session
+  JOIN review.account USING (account_id)
+  JOIN review.person USING (person_id)
+  LEFT JOIN review.item ON item.item_id = %(item)s
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+   AND account.disabled_at IS NULL
+
+-- name: keep
+WITH kept AS (
+    UPDATE review.item
+       SET state = %(state)s, version = version + 1, changed_at = now(),
+           first_approval = NULL, first_person = NULL
+     WHERE item_id = %(item)s AND version = %(version)s
+    RETURNING item_id
+)
+INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+       %(headers)s::bytea
+  FROM kept
+RETURNING id
+
 -- name: undoable
 -- What the item's open decision said: an UNDO turns it round.
 SELECT decision.statement
@@ -318,7 +369,7 @@ SELECT item.item_id, item.source, item.external_id, item.revision, item.state, i
        first.approval_id AS first_id, first.person_id AS first_person, first.name AS first_name,
        first.role AS first_role, first.approved_at AS first_at,
        first.statement AS first_statement,
-       item_revision.event, item_revision.title, item_revision.received_at,
+       item_revision.event, item_revision.title, item_revision.received_at, item.control_item,
        baseline.fields, baseline.version AS target_version, baseline.missing,
        baseline.read_at, baseline.expires_at, clock_timestamp() AS now
   FROM review.item
@@ -350,7 +401,7 @@ SELECT decision_id, ordinal, revision, action, name, role, reason_code, decided_
 -- name: item_approvals
 -- Which counted: the one that the item waits with, and the one that a decision completed.
 SELECT approval.approval_id, approval.revision, approval.name, approval.role,
-       approval.approved_at, approval.statement,
+       approval.approved_at, approval.statement, approval.action,
        approval.approval_id = item.first_approval AS waits,
        decision.decision_id IS NOT NULL AS completed
   FROM review.approval
@@ -447,8 +498,34 @@ DELETE FROM review.sign_in_failure WHERE last_at < now() - interval '2 days'
 WITH came AS (
     UPDATE review.account SET last_sign_in_at = now() WHERE account_id = %(account)s
 )
-INSERT INTO review.session (token_hash, account_id, expires_at)
-VALUES (%(token)s, %(account)s, now() + %(seconds)s * interval '1 second')
+INSERT INTO review.session (token_hash, account_id, expires_at, signed_in_by)
+VALUES (%(token)s, %(account)s, now() + %(seconds)s * interval '1 second', %(by)s)
+
+-- name: session_password
+-- Whose session it is, with what they prove it by.
+SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
+       account.password_hash, session.signed_in_by
+  FROM review.session
+  JOIN review.account USING (account_id)
+  JOIN review.person USING (person_id)
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+   AND account.disabled_at IS NULL
+
+-- name: session_proof
+SELECT signed_in_by, proved_at, idle, clock_timestamp() AS now
+  FROM review.session WHERE token_hash = %(token)s AND expires_at > now()
+
+-- name: prove_session
+UPDATE review.session SET proved_at = clock_timestamp(), idle = false, seen_at = now()
+ WHERE token_hash = %(token)s AND expires_at > now()
+RETURNING proved_at
+
+-- name: note_use
+-- Idle once, idle until a proof.
+UPDATE review.session
+   SET idle = idle OR seen_at < now() - %(idle)s::float8 * interval '1 second', seen_at = now()
+ WHERE token_hash = %(token)s
+RETURNING idle
 
 -- name: close_session
 DELETE FROM review.session WHERE token_hash = %(token)s
@@ -467,7 +544,8 @@ SELECT account.account_id, account.person_id, account.username, person.name, acc
 -- An account and the others of the same person.
 SELECT account.account_id, account.person_id, account.username, person.name, account.roles,
        account.created_at, account.disabled_at, account.version, account.changed_at,
-       account.changed_by, account.one_time, account.last_sign_in_at
+       account.changed_by, account.one_time, account.last_sign_in_at,
+       account.password_hash IS NOT NULL AS has_password
   FROM review.account AS asked
   JOIN review.account ON account.person_id = asked.person_id
   JOIN review.person ON person.person_id = account.person_id
@@ -520,6 +598,10 @@ SELECT item.item_id, item.revision, item.correlation_id, item.claims, item_revis
    AND item.claim_until > clock_timestamp()
  ORDER BY item.item_id FOR NO KEY UPDATE OF item
 
+-- name: save_keymap
+INSERT INTO review.preference (person_id, keymap) VALUES (%(person)s, %(keymap)s)
+    ON CONFLICT (person_id) DO UPDATE SET keymap = excluded.keymap, changed_at = now()
+
 -- name: add_person
 INSERT INTO review.person (person_id, name) VALUES (%(person)s, %(name)s)
     ON CONFLICT (person_id) DO NOTHING
@@ -541,6 +623,62 @@ UPDATE review.account
        version = version + 1, changed_at = clock_timestamp(), changed_by = %(by)s
  WHERE username = %(username)s
 
+-- name: begin_attempt
+INSERT INTO review.sign_in_attempt (state_hash, browser_hash, nonce, verifier, back, session_hash,
+                                    expires_at)
+VALUES (%(state)s, %(browser)s, %(nonce)s, %(verifier)s, %(back)s, %(session)s,
+        clock_timestamp() + %(seconds)s * interval '1 second')
+
+-- name: end_attempt
+-- Good once.
+DELETE FROM review.sign_in_attempt WHERE state_hash = %(state)s AND expires_at > clock_timestamp()
+RETURNING browser_hash, nonce, verifier, back, session_hash, started_at
+
+-- name: forget_old_attempts
+DELETE FROM review.sign_in_attempt WHERE expires_at < now()
+
+-- name: account_of_identity
+SELECT identity.person_id, account.account_id, account.username, person.name, account.roles,
+       account.disabled_at
+  FROM review.identity
+  JOIN review.person USING (person_id)
+  LEFT JOIN review.account ON account.account_id = identity.account_id
+ WHERE identity.issuer = %(issuer)s AND identity.subject = %(subject)s
+
+-- name: session_identity
+SELECT identity.issuer, identity.subject
+  FROM review.session JOIN review.identity USING (account_id)
+ WHERE session.token_hash = %(token)s AND session.expires_at > now()
+
+-- name: join_identity
+-- An identity has one account for ever: whoever comes second at the same moment finds the first.
+INSERT INTO review.identity AS known (issuer, subject, person_id, account_id)
+VALUES (%(issuer)s, %(subject)s, %(person)s, %(account)s)
+    ON CONFLICT (issuer, subject) DO UPDATE SET account_id = excluded.account_id
+ WHERE known.account_id IS NULL
+RETURNING account_id
+
+-- name: say_identity
+-- Whose an identity is, said before they first come.
+INSERT INTO review.identity (issuer, subject, person_id)
+SELECT %(issuer)s, %(subject)s, person_id FROM review.account WHERE account_id = %(account)s
+    ON CONFLICT (issuer, subject) DO NOTHING
+RETURNING person_id
+
+-- name: has_account
+SELECT password_hash IS NOT NULL AS has_password FROM review.account
+ WHERE account_id = %(account)s
+
+-- name: identities_of_person
+SELECT identity.subject, identity.account_id
+  FROM review.identity WHERE person_id = %(person)s AND issuer = %(issuer)s ORDER BY subject
+
+-- name: refresh_roles
+UPDATE review.account
+   SET roles = %(roles)s, version = version + 1, changed_at = clock_timestamp(),
+       changed_by = %(by)s
+ WHERE account_id = %(account)s
+
 -- name: add_to_outbox
 INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
 VALUES (%(id)s, %(topic)s, %(key)s, %(type)s, %(payload)s, %(headers)s)
@@ -559,7 +697,7 @@ SELECT pg_notify('review_outbox', '')
 -- How many items wait for this person's second approval, up to a thousand.
 SELECT count(*)::int AS items
   FROM (SELECT 1 FROM review.item
-         WHERE state = 'SECOND_APPROVAL' AND first_person IS DISTINCT FROM %(viewer)s
+         WHERE state IN ('SECOND_APPROVAL', 'SECOND_UNDO') AND first_person IS DISTINCT FROM %(viewer)s
          LIMIT 1000) AS bounded
 
 -- name: measures
@@ -776,6 +914,110 @@ UPDATE review.item
   FROM unnest(%(items)s::uuid[], %(states)s::text[]) AS row (id, state)
  WHERE item.item_id = row.id
 
+-- name: add_control_item
+-- Only what has not come yet can be one.
+INSERT INTO review.control_item (item_id, source, external_id, expected, added_by)
+SELECT %(item)s::uuid, %(source)s::text, %(external_id)s::text, %(expected)s::text, %(by)s::text
+ WHERE NOT EXISTS (SELECT 1 FROM review.item WHERE item_id = %(item)s)
+    ON CONFLICT (item_id) DO NOTHING
+RETURNING item_id
+
+-- name: control_items
+SELECT item_id, source, external_id, expected, added_at, added_by, event IS NOT NULL AS arrived,
+       released_at, person_id, name, role, action, decided_at
+  FROM review.control_item ORDER BY added_at DESC, item_id LIMIT 1000
+
+-- name: control_items_expected
+-- Which of these are control items that have not been let in.
+SELECT item_id::text, coalesce(revision, 0), coalesce(content_digest, '')
+  FROM review.control_item
+ WHERE item_id = ANY (%(items)s::uuid[]) AND released_at IS NULL ORDER BY item_id FOR UPDATE
+
+-- name: keep_control_item
+UPDATE review.control_item
+   SET revision = %(revision)s, content_digest = %(digest)s, event = %(event)s
+ WHERE item_id = %(item)s
+
+-- name: release_control_items
+UPDATE review.control_item SET released_at = now()
+ WHERE item_id IN (SELECT item_id FROM review.control_item
+                    WHERE event IS NOT NULL AND released_at IS NULL
+                    ORDER BY added_at, item_id LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING event
+
+-- name: mark_control_items
+UPDATE review.item SET control_item = true WHERE item_id = ANY (%(items)s::uuid[])
+
+-- name: control_item_answer
+SELECT expected FROM review.control_item WHERE item_id = %(item)s
+
+-- name: control_item_result
+SELECT expected, name, role, action, decided_at FROM review.control_item
+ WHERE item_id = %(item)s AND decided_at IS NOT NULL
+
+-- name: answer_control_item
+-- Closes the item and keeps what was answered; checked and claimed as any decision.
+WITH closed AS (
+    UPDATE review.item
+       SET state = %(state)s, version = version + 1, changed_at = %(at)s,
+           claim_person = NULL, claim_name = NULL, claim_until = NULL
+     WHERE item_id = %(item)s AND version = %(version)s AND control_item
+       AND CASE WHEN claim_until > clock_timestamp()
+                THEN claim_person = %(person)s AND coalesce(%(claim)s::integer = claims, true)
+                ELSE %(claim)s::integer IS NULL END
+    RETURNING item_id
+), kept AS (
+    UPDATE review.control_item
+       SET person_id = %(person)s, name = %(name)s, role = %(role)s, action = %(action)s,
+           decided_at = %(at)s
+      FROM closed WHERE control_item.item_id = closed.item_id
+), answered AS (
+    INSERT INTO review.idempotency (person_id, key, request_digest, status, body)
+    SELECT %(person)s::uuid, %(request_key)s::text, %(request_digest)s::bytea, 201,
+           %(body)s::bytea
+      FROM closed
+), told AS (
+    INSERT INTO review.outbox (id, aggregatetype, aggregateid, type, payload, headers)
+    SELECT %(id)s::uuid, %(topic)s::text, %(key)s::bytea, %(type)s::text, %(payload)s::bytea,
+           %(headers)s::bytea
+      FROM closed
+)
+SELECT item_id FROM closed
+
+-- name: conduct
+-- How people decided lately, first approvals and control items included: the newest of each, a
+-- bounded number however many there are. What was taken back was not meant.
+WITH recent AS (
+    (SELECT person_id, item_id, revision, action, edited, decided_at AS at, NULL::boolean AS missed
+       FROM review.decision
+      WHERE decided_at > now() - %(days)s::integer * interval '1 day'
+        AND action IN ('APPROVE', 'REJECT', 'NEED_INFO') AND taken_back_by IS NULL
+      ORDER BY decided_at DESC, decision_id DESC LIMIT %(most)s)
+    UNION ALL
+    (SELECT person_id, item_id, revision, action, edited, approved_at, NULL
+       FROM review.approval
+      WHERE approved_at > now() - %(days)s::integer * interval '1 day' AND action = 'APPROVE'
+      ORDER BY approved_at DESC LIMIT %(most)s)
+    UNION ALL
+    (SELECT person_id, item_id, revision, action, false, decided_at,
+            (action = 'APPROVE') <> (expected = 'APPROVE')
+       FROM review.control_item
+      WHERE decided_at > now() - %(days)s::integer * interval '1 day'
+      ORDER BY decided_at DESC LIMIT %(most)s)
+)
+SELECT recent.person_id, person.name, count(*)::int AS decided,
+       (count(*) FILTER (WHERE action = 'APPROVE'))::int AS approved,
+       (count(*) FILTER (WHERE action = 'APPROVE' AND edited))::int AS edited,
+       (count(*) FILTER (WHERE action = 'APPROVE' AND opening.evidence_at <= recent.at))::int
+           AS looked,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY
+           extract(epoch FROM recent.at - opening.opened_at)::float8) AS dwell,
+       count(missed)::int AS controls, (count(*) FILTER (WHERE missed))::int AS missed
+  FROM recent
+  JOIN review.person USING (person_id)
+  LEFT JOIN review.opening USING (item_id, revision, person_id)
+ GROUP BY recent.person_id, person.name
+
 -- name: expire_baselines
 -- What was read before a write says nothing about now. It stays as the last known value.
 UPDATE review.baseline SET expires_at = now()
@@ -853,3 +1095,57 @@ SELECT request_digest, status, body FROM review.idempotency
 -- name: store_answer
 INSERT INTO review.idempotency (person_id, key, request_digest, status, body)
 VALUES (%(person)s, %(key)s, %(request_digest)s, %(status)s, %(body)s)
+
+-- name: forensic_place
+-- Locked: of several workers one counts, and the others pass.
+SELECT decided_at, decision_id FROM review.forensic_cursor FOR UPDATE SKIP LOCKED
+
+-- name: move_forensic_place
+UPDATE review.forensic_cursor SET decided_at = %(decided_at)s, decision_id = %(decision_id)s
+
+-- name: add_forensic_counts
+INSERT INTO review.forensic_week (week, dimension, value, decided, overridden, divergence)
+SELECT week, dimension, value, decided, overridden, divergence
+  FROM unnest(%(week)s::date[], %(dimension)s::text[], %(value)s::text[], %(decided)s::bigint[],
+              %(overridden)s::bigint[], %(divergence)s::float8[])
+       AS made (week, dimension, value, decided, overridden, divergence)
+ON CONFLICT (week, dimension, value) DO UPDATE
+   SET decided = forensic_week.decided + excluded.decided,
+       overridden = forensic_week.overridden + excluded.overridden,
+       divergence = forensic_week.divergence + excluded.divergence
+
+-- name: add_forensic_outlier
+INSERT INTO review.forensic_outlier
+       (decision_id, item_id, week, decided_at, model, divergence, overridden, surprise)
+VALUES (%(decision_id)s, %(item_id)s, %(week)s, %(decided_at)s, %(model)s, %(divergence)s,
+        %(overridden)s, %(surprise)s)
+ON CONFLICT (decision_id) DO NOTHING
+
+-- name: forensic_weeks
+SELECT week, decided, overridden, divergence FROM review.forensic_week
+ WHERE week >= %(since)s AND dimension = 'all' ORDER BY week
+
+-- name: forensic_values
+-- Of each dimension the values that most decisions are about.
+SELECT dimension, value, decided, overridden, divergence, others
+  FROM (SELECT dimension, value, sum(decided)::bigint AS decided,
+               sum(overridden)::bigint AS overridden, sum(divergence) AS divergence,
+               row_number() OVER (PARTITION BY dimension
+                                  ORDER BY sum(decided) DESC, value) AS place,
+               count(*) OVER (PARTITION BY dimension) - %(most)s AS others
+          FROM review.forensic_week
+         WHERE week >= %(since)s AND dimension <> 'all'
+         GROUP BY dimension, value) AS ranked
+ WHERE place <= %(most)s
+ ORDER BY dimension, decided DESC, value
+
+-- name: forensic_outliers
+-- The index is by week: of each week the first few, and of those the first few.
+SELECT outlier.decision_id, outlier.item_id, outlier.decided_at, outlier.model, outlier.divergence,
+       outlier.overridden
+  FROM generate_series(%(since)s::date, current_date, interval '7 days') AS monday
+ CROSS JOIN LATERAL (
+        SELECT decision_id, item_id, decided_at, model, divergence, overridden, surprise
+          FROM review.forensic_outlier WHERE week = monday::date
+         ORDER BY surprise DESC, decision_id LIMIT %(most)s) AS outlier
+ ORDER BY outlier.surprise DESC, outlier.decided_at DESC LIMIT %(most)s

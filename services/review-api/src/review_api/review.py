@@ -4,6 +4,7 @@ Theory of operation. An item waits (PENDING) until a person decides. Approving s
 APPROVED until the dispatcher says anything, WRITING while it works, then one of COMPLETED,
 CONFLICT (the target moved on: decide again), STUCK (a person must look) and FAILED. Until the hold
 is over its author may take a decision back; the item is then PENDING as if nothing had happened.
+What was written is undone by an approver; in a critical lane by two (SECOND_UNDO between them).
 A higher revision re-opens an item that nobody has decided, or that waits for it (NEEDS_INFO).
 
 `TABLE` is the whole of it: (state, happening) -> state. What is not in it is illegal: refused with
@@ -31,6 +32,7 @@ class State(StrEnum):
     CONFLICT = "CONFLICT"
     STUCK = "STUCK"
     FAILED = "FAILED"
+    SECOND_UNDO = "SECOND_UNDO"
     UNDOING = "UNDOING"
     UNDONE = "UNDONE"
 
@@ -44,6 +46,8 @@ class Happening(StrEnum):
     NEED_INFO = "NEED_INFO"
     TAKE_BACK = "TAKE_BACK"  # by its author, within the hold
     UNDO = "UNDO"
+    KEEP = "KEEP"  # the second of them does not agree
+    FIRST_UNDO = "FIRST_UNDO"  # the first of two who agree to it in a critical lane
     REVISED = "REVISED"  # a higher revision arrives
     WRITE_GOES_ON = "WRITE_GOES_ON"  # the dispatcher is at it
     WRITTEN = "WRITTEN"  # every step was written and read back
@@ -85,6 +89,10 @@ TABLE: Final[dict[tuple[State, Happening], State]] = {
     (S.CONFLICT, H.FIRST_APPROVE): S.SECOND_APPROVAL,
     (S.CONFLICT, H.REJECT): S.REJECTED,
     (S.COMPLETED, H.UNDO): S.UNDOING,
+    (S.COMPLETED, H.FIRST_UNDO): S.SECOND_UNDO,
+    (S.SECOND_UNDO, H.UNDO): S.UNDOING,
+    (S.SECOND_UNDO, H.FIRST_UNDO): S.SECOND_UNDO,  # of other values: it starts over
+    (S.SECOND_UNDO, H.KEEP): S.COMPLETED,
     (S.UNDOING, H.WRITTEN): S.UNDONE,
     (S.UNDOING, H.WRITE_GOES_ON): S.UNDOING,
     (S.UNDOING, H.WRITE_CONFLICT): S.CONFLICT,
@@ -93,6 +101,8 @@ TABLE: Final[dict[tuple[State, Happening], State]] = {
     **_WRITES,
 }
 
+HALF: Final = frozenset({S.SECOND_APPROVAL, S.SECOND_UNDO})
+"""One of two people has agreed."""
 UNDECIDED: Final = frozenset({S.PENDING, S.SECOND_APPROVAL})
 """Nobody has decided yet."""
 OPEN: Final = frozenset({S.PENDING, S.SECOND_APPROVAL, S.CONFLICT})

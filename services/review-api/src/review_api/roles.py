@@ -34,6 +34,7 @@ class Permission(StrEnum):
     PAUSE = "PAUSE"  # stop the writing to a target, or to all of them
     RESUME = "RESUME"  # start it again
     EXPORT = "EXPORT"  # take every decision away, as labelled data
+    AUDIT = "AUDIT"  # read the audit log, with every text that is in it
     UNSTICK = "UNSTICK"  # say what becomes of a write that is stuck
 
 
@@ -46,9 +47,11 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     | {Permission.UNSTICK, Permission.PAUSE},
     Role.ADMIN: _ALWAYS
     | {Permission.READ, Permission.MEASURES, Permission.PEOPLE, Permission.EXPORT}
-    | {Permission.PAUSE, Permission.RESUME, Permission.OVERSEE, Permission.POLICY},
+    | {Permission.PAUSE, Permission.RESUME, Permission.OVERSEE, Permission.POLICY}
+    | {Permission.AUDIT},
     Role.AUDITOR: _ALWAYS
-    | {Permission.READ, Permission.MEASURES, Permission.EXPORT, Permission.OVERSEE},
+    | {Permission.READ, Permission.MEASURES, Permission.EXPORT, Permission.OVERSEE}
+    | {Permission.AUDIT},
     Role.SRE: _ALWAYS | {Permission.MEASURES, Permission.PAUSE, Permission.RESUME},
 }
 

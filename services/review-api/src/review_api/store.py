@@ -28,13 +28,14 @@ _STATEMENT_TIMEOUT_MS: Final = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who is signed in. The person, whatever the account."""
+    """Who is signed in. The person, whatever the account. `keymap`: as kept, for pages."""
 
     account_id: UUID
     person_id: UUID
     username: str
     name: str
     roles: tuple[Role, ...]
+    keymap: str | None = None
 
 
 def actor_of(row: Mapping[str, Any]) -> Actor:
@@ -45,6 +46,7 @@ def actor_of(row: Mapping[str, Any]) -> Actor:
         username=row["username"],
         name=row["name"],
         roles=tuple(Role(role) for role in row["roles"]),
+        keymap=row.get("keymap"),
     )
 
 

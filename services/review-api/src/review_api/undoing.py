@@ -8,24 +8,18 @@ from collections.abc import Iterable
 
 from contract.events import Action
 from contract.statement import FieldChange, Statement
-from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.roles import Role
 
 
-def check_undo(roles: Iterable[Role], lane: Lane, undone: Statement | None) -> Statement:
+def check_undo(roles: Iterable[Role], undone: Statement | None) -> Statement:
     """Return what is undone, where somebody with `roles` may undo it.
 
     Raises:
-        ProblemError: WRONG_ROLE, SECOND_APPROVAL_REQUIRED, NOT_POSSIBLE.
+        ProblemError: WRONG_ROLE, NOT_POSSIBLE.
     """
     if Role.APPROVER not in roles:
         raise ProblemError(Code.WRONG_ROLE, "Undoing takes an approver.")
-    if lane is Lane.CRITICAL:
-        raise ProblemError(
-            Code.SECOND_APPROVAL_REQUIRED,
-            "Undoing a critical change needs two people, which the desk does not offer yet.",
-        )
     if undone is None or undone.action is not Action.APPROVE:
         raise ProblemError(Code.NOT_POSSIBLE, "There is no approved change to undo.")
     return undone

@@ -19,6 +19,7 @@ from review_api.outcomes import CHANNEL, OUTBOX, Outcomes
 from review_api.ready import migrate_when_there, when_there
 from review_api.settings import WorkerSettings
 from review_api.sweep import Sweep
+from review_api.tally import Tally, longest_hold
 
 log = structlog.get_logger()
 
@@ -77,6 +78,7 @@ def run(settings: WorkerSettings, stop: threading.Event) -> int:
             "outcomes": outcomes.run,
             "relay": relay.run,
             "sweep": Sweep(settings.database).run,
+            "tally": Tally(settings.database, longest_hold(settings.read_targets())).run,
         }
         return run_together(stop, loops)
     finally:

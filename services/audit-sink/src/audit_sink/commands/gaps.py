@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from audit_sink.commands.opened import open_cold, open_vault
 from audit_sink.commands.search import read_window
 from audit_sink.commands.terminal import (
     FAILED,
@@ -36,7 +37,7 @@ from audit_sink.gap_sources import (
 )
 from audit_sink.gaps import Beyond, Chains, Gap, Kind, Terms
 from audit_sink.lookup import HotStore
-from audit_sink.whereabouts import FindDefaults
+from audit_sink.whereabouts import Defaults, FindDefaults
 from audit_sink.window import Window, WindowError, parse_age, parse_moment, parse_window
 
 _DAYS: Final = "14d"
@@ -101,11 +102,12 @@ def add(app: typer.Typer, find_defaults: FindDefaults) -> None:
                 _read(chains, path, names, kinds, unread)
             _answer(chains, list(chains.gaps(terms(chains.newest()))), unread, form, limit)
             return
-        dsn = database or find_defaults().database
+        defaults = find_defaults()
+        dsn = database or defaults.database
         if dsn is None:
             raise stopped(USAGE, "Say what to audit: --database DSN, or --from FILE")
         with told():
-            found = _audit_store(dsn, chains, terms(None))
+            found = _audit_store(dsn, defaults, chains, terms(None))
         _answer(chains, found, unread, form, limit)
 
 
@@ -129,8 +131,10 @@ def _read(
         raise stopped(FAILED, f"{path}: cannot be read: {error}") from error
 
 
-def _audit_store(dsn: str, chains: Chains, terms: Terms) -> list[Gap]:
-    store = HotStore(dsn, "placet audit gaps")
+def _audit_store(dsn: str, defaults: Defaults, chains: Chains, terms: Terms) -> list[Gap]:
+    vault = open_vault(defaults)  # due dates are in payloads
+    cold = open_cold(defaults)
+    store = HotStore(dsn, "placet audit gaps", vault, cold)
     try:
         start = 0 if terms.since is None else store.first_recorded(terms.since)
         end = store.size()
@@ -139,6 +143,9 @@ def _audit_store(dsn: str, chains: Chains, terms: Terms) -> list[Gap]:
         return [*chains.gaps(terms, beyond), *uncovered(store)]
     finally:
         store.close()
+        for one in (vault, cold):
+            if one is not None:
+                one.close()
 
 
 def uncovered(store: HotStore) -> list[Gap]:

@@ -14,6 +14,8 @@ from uuid import UUID
 import psycopg
 
 from audit_sink.checkpoint import PublicKey
+from audit_sink.cold.payloads import PackReader
+from audit_sink.cold.settings import ColdSettings
 from audit_sink.commands.terminal import USAGE, console, plain, stopped
 from audit_sink.folder import FileProblemError, Folder
 from audit_sink.ledger import PostgresLedger
@@ -30,6 +32,7 @@ from audit_sink.source import (
 from audit_sink.story import fields_of
 from audit_sink.whereabouts import Defaults
 from conveyor.errors import UnavailableError
+from vault.keyring import Keyring
 
 _LONGEST_NAME: Final = 1_024
 
@@ -120,7 +123,10 @@ def opened(
     folder = _folder(path, must=files is not None)
     if folder is None and (dsn is None or heads is None):
         raise stopped(USAGE, "Say where the log is: --from FILES, or --database with --ledger")
-    hot = None if dsn is None else _hot(dsn, must=database is not None or folder is None)
+    vault = None if dsn is None else open_vault(defaults)
+    cold = None if dsn is None else open_cold(defaults)
+    must = database is not None or folder is None
+    hot = None if dsn is None else _hot(dsn, vault, cold, must=must)
     second = None if heads is None else PostgresLedger(heads, key.name, "placet audit")
     try:
         of_files = None if folder is None else FilesSource(folder)
@@ -133,14 +139,33 @@ def opened(
             source = RowsSource(hot, second)
         yield Opened(source=source, prover=Prover(source, key), hot=hot, files=of_files)
     finally:
-        for one in (hot, second, folder):
+        for one in (hot, second, folder, vault, cold):
             if one is not None:
                 one.close()
 
 
-def _hot(dsn: str, *, must: bool) -> HotStore | None:
+def open_vault(defaults: Defaults) -> Keyring | None:
+    """Return the vault that payloads are under; None where nobody says where it is.
+
+    Raises KeyFileError.
+    """
+    if defaults.vault is None or defaults.vault_key_file is None:
+        return None
+    return Keyring.open(defaults.vault, defaults.vault_key_file, "placet audit")
+
+
+def open_cold(defaults: Defaults) -> PackReader | None:
+    """Return what reads payloads that have left the hot store; opened when it is needed."""
+    if defaults.cold is None:
+        return None
+    return PackReader(lambda: ColdSettings().open_cold(place=defaults.cold))
+
+
+def _hot(
+    dsn: str, vault: Keyring | None, cold: PackReader | None, *, must: bool
+) -> HotStore | None:
     """Return the hot store; None where nobody asked for it, files will do, and it is away."""
-    hot = HotStore(dsn, "placet audit")
+    hot = HotStore(dsn, "placet audit", vault, cold)
     try:
         hot.size()
     except (UnavailableError, psycopg.Error) as error:

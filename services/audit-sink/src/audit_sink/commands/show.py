@@ -119,6 +119,7 @@ def _as_json(chapter: Chapter) -> dict[str, Any]:
         "parts": None
         if chapter.parts is None
         else {name: _part_as_json(part) for name, part in chapter.parts.items()},
+        "absent": chapter.absent,
         "signing": None
         if signed is None
         else {
@@ -150,7 +151,7 @@ def _print_tree(log: Opened, name: str, chapters: Sequence[Chapter], *, full: bo
         if chapter.signing is not None:
             branch.add(_signed(chapter.signing))
         if chapter.parts is None:
-            branch.add(Text("payload not at hand or destroyed", style="dim"))
+            branch.add(Text(f"payload {chapter.absent or 'not at hand'}", style="dim"))
         for part_name, part in (chapter.parts or {}).items():
             branch.add(_part(part_name, part.data or b"", full=full))
     Console(highlight=False).print(tree, soft_wrap=True)

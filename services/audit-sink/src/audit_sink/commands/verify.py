@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from audit_sink.checkpoint import MAX_BYTES, Checkpoint, PublicKey, open_checkpoint
+from audit_sink.commands.archive import ColdOption
 from audit_sink.commands.terminal import (
     FAILED,
     NOT_VERIFIED,
@@ -28,6 +29,7 @@ from audit_sink.commands.terminal import (
     stopped,
     told,
 )
+from audit_sink.commands.verify_cold import check_cold
 from audit_sink.folder import FileProblemError, Folder
 from audit_sink.ledger import PostgresLedger
 from audit_sink.source import FilesSource, Prover
@@ -52,6 +54,7 @@ def add(app: typer.Typer, find_defaults: FindDefaults) -> None:
             Path | None,
             typer.Option(help="A checkpoint you kept: prove that the log grew out of it."),
         ] = None,
+        cold: ColdOption = None,
         output: OutputOption = Output.TABLE,
         as_json: JsonOption = False,
     ) -> None:
@@ -59,6 +62,11 @@ def add(app: typer.Typer, find_defaults: FindDefaults) -> None:
         defaults = find_defaults()
         # Files from elsewhere have nothing to do with the ledger of the stack that runs here.
         dsn = ledger or (defaults.ledger if files is None else None)
+        if cold is not None:
+            heads = ledger or (defaults.ledger if cold == defaults.cold else None)
+            public, json = read_key(key or defaults.key), as_json or output is not Output.TABLE
+            check_cold(cold, public, heads, must_ask=ledger is not None, json=json)
+            return
         folder = files or defaults.log_dir
         if folder is None:
             raise stopped(USAGE, "Say where the log is: --from FILES")

@@ -1,5 +1,6 @@
 """Bodies of requests: decoded strictly, refused with a code. By msgspec: decisions are many."""
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,10 @@ T = TypeVar("T")
 
 
 class DecisionBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """`POST /api/items/{item_id}/decisions`. Values of `fields` stay raw JSON."""
+    """`POST /api/items/{item_id}/decisions`. Values of `fields` stay raw JSON.
+
+    `password`: entered again, where a critical lane asks for it (PASSWORD_NEEDED).
+    """
 
     action: str
     revision: int
@@ -25,6 +29,7 @@ class DecisionBody(Struct, kw_only=True, forbid_unknown_fields=True):
     comment: str | None = None
     reason_code: str | None = None
     claim_token: Int | None = None
+    password: str | None = None
 
 
 class ClaimBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -34,9 +39,13 @@ class ClaimBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReleaseBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """`POST /api/items/{item_id}/release`."""
+    """`POST /api/items/{item_id}/release`. `until`: what was told of the claim that is given back.
+
+    With it, a page that is left gives back nothing that the next page has claimed meanwhile.
+    """
 
     claim_token: Int
+    until: datetime | None = None
 
 
 class SkipBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +60,12 @@ class SessionBody(Struct, kw_only=True, forbid_unknown_fields=True):
     username: str
     password: str
     new_password: str | None = None
+
+
+class ProofBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/session/proof`. The password of whoever is signed in."""
+
+    password: str
 
 
 class PersonBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +94,13 @@ class RolesBody(Struct, kw_only=True, forbid_unknown_fields=True):
     reason: str | None = None
 
 
+class IdentityBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/people/{account_id}/identity`. `subject`: as the company's provider names them."""
+
+    subject: str
+    reason: str | None = None
+
+
 class PolicyTextBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """`POST /api/policy/preview`. TOML, as in `policy.toml`."""
 
@@ -91,6 +113,14 @@ class PolicyBody(Struct, kw_only=True, forbid_unknown_fields=True):
     text: str
     base: Int
     reason: str
+
+
+class ControlItemBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """`POST /api/control-items`. `expected`: APPROVE or REJECT."""
+
+    source: str
+    external_id: str
+    expected: str
 
 
 class CommentBody(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -35,6 +35,7 @@ class BulkBody(Struct, kw_only=True, forbid_unknown_fields=True):
     items: list[PickedBody]
     reason_code: str | None = None
     comment: str | None = None
+    password: str | None = None
 
 
 def _documented() -> dict[str, Any]:
@@ -67,4 +68,6 @@ async def bulk(request: Request) -> Response:
     )
     session = token_hash(session_token(request))
     actor = request.state.actor
+    if sent.password is not None:
+        await desk_of(request).reentry(session, admission(request), sent.password)
     return answered(await desk_of(request).bulk(session, actor, admission(request), key, order))

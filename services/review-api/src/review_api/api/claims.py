@@ -34,7 +34,9 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 @router.post(
     "/items/{item_id}/claim",  # noqa: FAST003 - read from the request
-    **needs(Permission.DECIDE, by_command=True, extra=documented(ClaimBody) | _ITEM),
+    **needs(
+        Permission.DECIDE, by_command=True, by_itself=True, extra=documented(ClaimBody) | _ITEM
+    ),
 )
 async def claim(request: Request) -> Response:
     """Claim an item for 90 seconds, or, with the claim's token, keep it for 90 more."""
@@ -48,13 +50,15 @@ async def claim(request: Request) -> Response:
 @router.post(
     "/items/{item_id}/release",  # noqa: FAST003 - read from the request
     status_code=204,
-    **needs(Permission.DECIDE, by_command=True, extra=documented(ReleaseBody) | _ITEM),
+    **needs(
+        Permission.DECIDE, by_command=True, by_itself=True, extra=documented(ReleaseBody) | _ITEM
+    ),
 )
 async def release(request: Request) -> Response:
     """Give a claim back. Once is enough, and twice does no harm."""
     sent = await _sent(request, ReleaseBody)
     await desk_of(request).claims.release(
-        _session(request), admission(request), _item(request), sent.claim_token
+        _session(request), admission(request), _item(request), sent.claim_token, sent.until
     )
     return Response(status_code=204, headers=_NO_STORE)
 

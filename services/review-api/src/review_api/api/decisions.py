@@ -44,19 +44,21 @@ _BODY = documented(DecisionBody) | {"parameters": [_id_parameter("item_id"), KEY
 async def decide(request: Request) -> Response:
     """Decide an item. Of several at once exactly one is 201; the others are told who won."""
     try:
-        key, order = idempotency_key(request), await _order(request)
+        key, (order, password) = idempotency_key(request), await _order(request)
     except ProblemError:
         # Who may not decide at all hears that, rather than what their request lacks.
         actor = await desk_of(request).store.actor(token_hash(session_token(request)))
         admission(request)(actor)
         raise
     session = token_hash(session_token(request))
+    if password is not None:
+        await desk_of(request).reentry(session, admission(request), password)
     return answered(await desk_of(request).decide(session, admission(request), key, order))
 
 
-async def _order(request: Request) -> Order:
+async def _order(request: Request) -> tuple[Order, str | None]:
     sent = await read(request, DecisionBody)
-    return Order(
+    order = Order(
         item_id=_id(request, "item_id"),
         action=sent.action,
         revision=sent.revision,
@@ -66,6 +68,7 @@ async def _order(request: Request) -> Order:
         reason_code=checked_text("reason_code", sent.reason_code, _LONGEST_CODE),
         claim_token=sent.claim_token,
     )
+    return order, sent.password
 
 
 def _id(request: Request, name: str) -> UUID:

@@ -20,6 +20,7 @@ from review_api.store import Actor
 
 PERMISSION: Final = "x-placet-permission"
 _DEFERRED: Final = "x-placet-checked-by-command"
+_BY_ITSELF: Final = "x-placet-sent-by-page"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _OWN_SITE: Final = frozenset({"", "same-origin", "none"})
 
@@ -29,19 +30,25 @@ class UnguardedRouteError(Exception):
 
 
 def needs(
-    permission: Permission, *, by_command: bool = False, extra: dict[str, Any] | None = None
+    permission: Permission,
+    *,
+    by_command: bool = False,
+    by_itself: bool = False,
+    extra: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what a route decorator takes to be guarded.
 
     `by_command`: the command asks `admission(request)` itself, with the actor that it read in the
     same round trip as everything else. Such a route takes the request alone, and returns a
-    Response.
+    Response. `by_itself`: pages send it without anybody doing anything, so it keeps no session
+    from being idle.
     """
     return {
         "openapi_extra": {
             **(extra or {}),
             PERMISSION: permission.value,
             _DEFERRED: by_command,
+            _BY_ITSELF: by_itself,
         }
     }
 
@@ -61,6 +68,7 @@ class GuardedRoute(APIRoute):
         """Return the handler behind the guard."""
         permission = self.permission
         deferred = (self.openapi_extra or {}).get(_DEFERRED, False)
+        by_itself = (self.openapi_extra or {}).get(_BY_ITSELF, False)
         # A route of the hot path takes the request and nothing else: no dependencies to solve.
         inner = self.endpoint if deferred else super().get_route_handler()
 
@@ -70,6 +78,8 @@ class GuardedRoute(APIRoute):
                 _same_site(request)
             else:
                 request.state.csrf = await _csrf_sent(request)
+                if not by_itself and (token := session_token(request)):
+                    await request.app.state.desk.sessions.used(auth.token_hash(token))
                 if not deferred:
                     await _signed_in(request)
             answer: Response = await inner(request)
@@ -84,6 +94,8 @@ async def _signed_in(request: Request) -> None:
     if token:
         actor = await request.app.state.desk.store.actor(auth.token_hash(token))
     request.state.actor = admit(request, actor)
+    # Beside the actor: a command that asks again reads who they are, and nothing for pages.
+    request.state.keymap = request.state.actor.keymap
 
 
 def session_token(request: Request) -> str:

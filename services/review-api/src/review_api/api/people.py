@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from contract.statement import timestamp_text
 from review_api.api.bodies import (
     AccountBody,
+    IdentityBody,
     PersonBody,
     RolesBody,
     checked_text,
@@ -101,6 +102,19 @@ async def password(request: Request, account_id: UUID) -> Response:
     made = await desk_of(request).accounts.new_password(asked)
     row, _ = await desk_of(request).accounts.beside(account_id)
     return _answer(_listed(row) | {"password": made})
+
+
+@router.post(
+    "/people/{account_id}/identity", **needs(Permission.PEOPLE, extra=documented(IdentityBody))
+)
+async def identity(request: Request, account_id: UUID) -> Response:
+    """Say that somebody the company's provider knows is the person of this account."""
+    sent = await read(request, IdentityBody)
+    company = desk_of(request).company
+    if company is None:
+        raise ProblemError(Code.NOT_FOUND, "No company's sign-in is configured here.")
+    await company.say(account_id, sent.subject, request.state.actor, _reason(sent.reason))
+    return await _now(request, account_id)
 
 
 def _asked(request: Request, account_id: UUID, sent: AccountBody | RolesBody) -> Asked:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
@@ -97,7 +98,11 @@ def _told(row: Row) -> dict[str, Any]:
 
 
 def _said(policy: Policy) -> dict[str, Any]:
-    return {"rules": [_rule(rule) for rule in policy.rules], "reasons": policy.reasons}
+    return {
+        "rules": [_rule(rule) for rule in policy.rules],
+        "reasons": policy.reasons,
+        "oversight": msgspec.to_builtins(policy.oversight),
+    }
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

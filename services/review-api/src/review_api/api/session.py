@@ -3,9 +3,10 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from contract.statement import timestamp_text
 from review_api import auth
-from review_api.api.bodies import SessionBody, documented, read
-from review_api.api.guard import GuardedRoute, needs, session_token
+from review_api.api.bodies import ProofBody, SessionBody, documented, read
+from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.commands.sign_in import Session
 from review_api.desk import desk_of
 from review_api.roles import Permission
@@ -31,6 +32,19 @@ async def sign_in(request: Request) -> Response:
 async def who(request: Request) -> Response:
     """Return who is signed in."""
     return _shown(request.state.actor, auth.csrf_of(session_token(request)))
+
+
+@router.post("/session/proof", **needs(Permission.SIGNED_IN, extra=documented(ProofBody)))
+async def prove(request: Request) -> Response:
+    """Enter the password again: decisions in critical lanes ask for it."""
+    sent = await read(request, ProofBody)
+    reentry = desk_of(request).reentry
+    session = auth.token_hash(session_token(request))
+    at = await reentry(session, admission(request), sent.password)
+    body = orjson.dumps(
+        {"proved_at": timestamp_text(at), "until": timestamp_text(at + reentry.window)}
+    )
+    return Response(body, 200, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 @router.delete("/session", status_code=204, **needs(Permission.SIGNED_IN))

@@ -81,7 +81,16 @@ class Accounts:
         await self._change(asked, "enabled", lambda one: replace(one, enabled=True))
 
     async def new_password(self, asked: Asked) -> str:
-        """Return a password made for one sign-in; every session of the person's is over."""
+        """Return a password made for one sign-in; every session of the person's is over.
+
+        Raises:
+            ProblemError: NOT_POSSIBLE, the account has none, too.
+        """
+        row = await self._store.one("has_account", {"account": asked.account_id})
+        if row is not None and not row["has_password"]:
+            raise ProblemError(
+                Code.NOT_POSSIBLE, "Its owner signs in at the company's: there is no password."
+            )
         password = auth.new_password()
         hashed = await auth.hash_password(password)
         await self._change(asked, "password", lambda one: one, hashed)

@@ -8,7 +8,7 @@ signs the same fields over the same values seen, or it starts over.
 from collections.abc import Mapping
 from typing import Any
 
-from contract.events import Signature
+from contract.events import Action, Signature
 from contract.identity import Digester
 from contract.statement import Statement, to_text
 from conveyor.keys import Signer
@@ -60,6 +60,7 @@ def first_approval(
         actor,
         at=verdict.at,
         digester=digester,
+        detail={} if verdict.action is Action.APPROVE else {"action": verdict.action.value},
         signed=[Signed(text=text, signature=signature)],
     )
     return told | {
@@ -78,4 +79,7 @@ def first_approval(
         "key_id": signature.key_id,
         "signature": signature.signature,
         "claim": order.claim_token,
+        "edited": verdict.edited,
+        "action": verdict.action.value,
+        "written": verdict.action is Action.UNDO,
     }

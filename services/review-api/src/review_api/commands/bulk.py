@@ -24,6 +24,7 @@ from contract.identity import Digester, derive
 from review_api.commands.approvals import first_of
 from review_api.commands.decide import Admit, Answer, Decide
 from review_api.commands.judgement import Order
+from review_api.policy import Lane
 from review_api.problems import Code, ProblemError
 from review_api.proposal import seen_digest
 from review_api.store import Actor, Row, Store
@@ -125,6 +126,7 @@ class Bulk:
             raise ProblemError(Code.KEY_IN_USE, "Nothing is decided twice.", retry_after=1)
         self._running.add(running)
         try:
+            await self._check_proof(session, order)
             results = await self._each(session, admit, key, order)
             answer = Answer(status=200, body=_body(order, results))
             if not any(one.word == "UNSURE" for one in results):
@@ -132,6 +134,25 @@ class Bulk:
             return answer
         finally:
             self._running.discard(running)
+
+    async def proves(self, session: bytes, rows: Sequence[Row]) -> str | None:
+        """Return how the session's owner proves who they are, where `rows` need it first."""
+        if not any(row["lane"] == Lane.CRITICAL for row in rows):
+            return None
+        row = await self._store.one("session_proof", {"token": session})
+        return str(row["signed_in_by"]) if row is not None and row["idle"] else None
+
+    async def _check_proof(self, session: bytes, order: BulkOrder) -> None:
+        """Refuse all of it at once: of several critical items none would be decided."""
+        rows = await self.listed([one.item_id for one in order.items])
+        how = await self.proves(session, rows)
+        if how is not None:
+            raise ProblemError(
+                Code.PASSWORD_NEEDED,
+                "Nobody was there for a while, and something critical is among them. Nothing was "
+                "decided.",
+                prove=how,
+            )
 
     async def stored(self, actor: Actor, key: str) -> Row | None:
         """Return the row of an answer that was given before."""

@@ -81,14 +81,23 @@ class Claims:
                 return held
         raise ProblemError(Code.UNAVAILABLE, "Too many people reach for it.", retry_after=1)
 
-    async def release(self, session: bytes, admit: Admit, item_id: UUID, token: int) -> None:
+    async def release(
+        self,
+        session: bytes,
+        admit: Admit,
+        item_id: UUID,
+        token: int,
+        until: datetime | None = None,
+    ) -> None:
         """Give a claim back. One that is over or somebody else's is none to give: nothing happens.
+
+        Nor does it where the claim was renewed since it was `until` then.
 
         Raises:
             ProblemError: NOT_FOUND.
         """
         row, actor = await self._read(session, admit, item_id)
-        values = self._leaving(row, actor, token)
+        values = self._leaving(row, actor, token, until)
         await self._store.one("release", values)
 
     async def skip(self, session: bytes, admit: Admit, item_id: UUID, reason: str) -> None:
@@ -112,6 +121,21 @@ class Claims:
     async def opened(self, session: bytes, admit: Admit, item_id: UUID) -> None:
         """Note that somebody who may decide looks at the item; once per person and revision."""
         await self._open(*await self._read(session, admit, item_id))
+
+    async def evidence(self, session: bytes, admit: Admit, item_id: UUID) -> int:
+        """Note that somebody who may decide opens the evidence; return the revision it is of.
+
+        Told once per person and revision. Durable on return: an approval may rest on it.
+
+        Raises:
+            ProblemError: NOT_FOUND.
+        """
+        row, actor = await self._read(session, admit, item_id)
+        await self._open(row, actor)
+        told = self._told("EVIDENCE_OPENED", row, actor, {})
+        await self._store.one("open_evidence", _who(row, actor) | told)
+        revision: int = row["revision"]
+        return revision
 
     async def _open(self, row: Row, actor: Actor) -> None:
         if not row["opened"]:
@@ -142,9 +166,11 @@ class Claims:
             }
         )
 
-    def _leaving(self, row: Row, actor: Actor, token: int) -> dict[str, Any]:
+    def _leaving(
+        self, row: Row, actor: Actor, token: int, until: datetime | None = None
+    ) -> dict[str, Any]:
         told = self._told("RELEASED", row, actor, {"claim": str(token)})
-        return _who(row, actor) | told | {"given": token}
+        return _who(row, actor) | told | {"given": token, "until": until}
 
     def _told(self, kind: str, row: Row, actor: Actor, detail: Mapping[str, str]) -> dict[str, Any]:
         about = About(

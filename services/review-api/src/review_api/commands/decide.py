@@ -27,7 +27,9 @@ from review_api import review
 from review_api.citation import citations
 from review_api.commands.approvals import first_approval, first_of
 from review_api.commands.claims import claim_of
+from review_api.commands.control_items import answer_of
 from review_api.commands.judgement import Context, Judge, Order, Verdict, body_of
+from review_api.commands.reentry import proof_of
 from review_api.commands.statements import Signed, approver_of, deciding_role, sign
 from review_api.hint import Hint
 from review_api.outcome_event import Outcome
@@ -97,11 +99,16 @@ class Decide:
                 return _stored(row, digest)
             verdict = await self._judged(order, row, actor)
             body = body_of(verdict)
-            if verdict.waits:
+            known = await self._control_item(order, actor, verdict, row)
+            if known is None and verdict.waits:
                 first = self._first(order, actor, verdict, row["version"])
                 first |= {"request_key": key, "request_digest": digest, "body": body}
                 first["policy"] = row["policy"]
                 writing = self._store.one("first_approve", first)
+            elif known is not None:  # no decision: nothing below hears of it
+                body = known["body"]
+                known |= {"request_key": key, "request_digest": digest}
+                writing = self._store.one("answer_control_item", known)
             else:
                 values = self._values(order, actor, verdict, row["version"])
                 values |= {"key": key, "request_digest": _base64(digest), "body": body.decode()}
@@ -124,9 +131,38 @@ class Decide:
             if undone is not None:
                 context = replace(context, undoable=from_text(undone["statement"]))
         try:
-            return self._judge.judge(order, context, actor)
+            return await self._looked(order, context, actor)
         except review.IllegalTransitionError as error:
             raise await self._lost(order.item_id, error) from error
+
+    async def _looked(self, order: Order, context: Context, actor: Actor) -> Verdict:
+        """Judge; whether the evidence was opened is read for the few who need to have done it."""
+        try:
+            return self._judge.judge(order, context, actor)
+        except ProblemError as problem:
+            asked = {"item": order.item_id, "revision": order.revision, "person": actor.person_id}
+            if problem.code is not Code.EVIDENCE_NOT_OPENED:
+                raise
+            if await self._store.one("evidence_opened", asked) is None:
+                raise
+        return self._judge.judge(order, replace(context, evidence_opened=True), actor)
+
+    async def _control_item(
+        self, order: Order, actor: Actor, verdict: Verdict, row: Row
+    ) -> dict[str, Any] | None:
+        """Return the columns of an answer whose right one is known; None: it is not."""
+        if not row["control_item"]:
+            return None
+        known = await self._store.one("control_item_answer", {"item": order.item_id})
+        assert known is not None  # it was let in from there
+        return answer_of(
+            order,
+            actor,
+            verdict,
+            row=row,
+            expected=known["expected"],
+            digester=self._digester,
+        )
 
     async def _lost(self, item_id: UUID, error: review.IllegalTransitionError) -> ProblemError:
         """Return what to tell somebody who came second: who won, with what, when."""
@@ -188,7 +224,7 @@ class Decide:
             comment=order.comment,
             reason_code=order.reason_code,
             seen_digest=order.seen_digest,
-            approvers=[*before, approver_of(actor, verdict.at)],
+            approvers=[*before, approver_of(actor, verdict.at, verdict.proof)],
             policy_version=verdict.policy_version,
             steps=verdict.steps,
             at=timestamp_text(verdict.at),
@@ -242,6 +278,7 @@ class Decide:
             ],
             "outcome": _outcome(order, verdict),
             "claim": order.claim_token,
+            "edited": verdict.edited,
             "first": None if verdict.completes is None else verdict.completes.approval_id,
         }
 
@@ -282,6 +319,7 @@ def _context(row: Row, policy: Policy) -> Context:
         claim=claim_of(row),
         first=first_of(row),
         policy=policy,
+        proof=proof_of(row),
     )
 
 

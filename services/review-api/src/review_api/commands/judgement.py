@@ -17,11 +17,13 @@ from contract.events import Action, ReviewItem
 from contract.identity import DecisionId, Digester, ItemId, decision_id, write_back_id
 from contract.statement import FieldChange, Statement, Step, timestamp_text
 from contract.targets import STEPS, TargetConfig
-from review_api import claim, review
+from review_api import claim, proof, review
 from review_api.approval import First, which_of_two
 from review_api.claim import Claim
+from review_api.oversight import wants_evidence
 from review_api.policy import Lane, Policy
 from review_api.problems import Code, ProblemError
+from review_api.proof import Proof
 from review_api.proposal import Baseline, ValueRefusedError, changes, edited, seen_digest
 from review_api.review import Happening, State
 from review_api.store import Actor
@@ -79,6 +81,8 @@ class Context:
     claim: Claim
     first: First | None
     policy: Policy
+    proof: Proof
+    evidence_opened: bool = False
     undoable: Statement | None = None
 
 
@@ -87,6 +91,7 @@ class Verdict:
     """A decision that has passed every check, not yet signed.
 
     `waits`: it is the first approval of two. `completes`: it is the second, of that first one.
+    `proof`: what its author had to show before, where the lane asks for it.
     """
 
     item: ReviewItem
@@ -102,18 +107,34 @@ class Verdict:
     policy_version: str
     completes: First | None = None
     undoes: str | None = None
+    proof: Proof | None = None
+
+    @property
+    def edited(self) -> bool:
+        """Tell whether what is approved is not what the model proposed."""
+        model = self.item.change.fields
+        return self.action is Action.APPROVE and any(
+            one.value != model.get(one.name) for one in self.changes
+        )
 
     @property
     def waits(self) -> bool:
         """Tell whether another person has to approve before anything is written."""
-        return self.state is State.SECOND_APPROVAL
+        return self.state in review.HALF
 
 
 class Judge:
     """Checks orders against policy, targets, and what was seen."""
 
-    def __init__(self, *, digester: Digester, targets: Mapping[str, TargetConfig]) -> None:
+    def __init__(
+        self,
+        *,
+        digester: Digester,
+        targets: Mapping[str, TargetConfig],
+        proof_window: timedelta = proof.WINDOW,
+    ) -> None:
         self._digester = digester
+        self._proof_window = proof_window
         self._targets = targets
 
     def judge(self, order: Order, context: Context, actor: Actor) -> Verdict:
@@ -152,6 +173,8 @@ class Judge:
                 happening, completes = which_of_two(
                     context.first, written, actor.person_id, actor.roles
                 )
+            _check_evidence(item, lane, context)
+        self._check_proof(lane, action, context)
         decision = decision_id(ItemId(item.item_id), context.decisions + 1)
         return Verdict(
             item=item,
@@ -166,12 +189,13 @@ class Judge:
             policy_version=context.policy.version,
             steps=_steps(action, item, decision),
             completes=completes,
+            proof=context.proof if lane is Lane.CRITICAL else None,
         )
 
     def _undo(self, order: Order, context: Context, actor: Actor) -> Verdict:
         """Return the verdict on undoing what was written; checks as of any other decision."""
-        state = review.after(context.state, Happening.UNDO)
-        undone = check_undo(actor.roles, context.lane, context.undoable)
+        review.after(context.state, Happening.UNDO)
+        undone = check_undo(actor.roles, context.undoable)
         if order.revision != context.revision:
             raise ProblemError(
                 Code.REVISION_SUPERSEDED,
@@ -184,20 +208,29 @@ class Judge:
         assert isinstance(item, ReviewItem)
         proposed = item.change.fields if context.first is None else context.first.fields
         self._check_sight(order, item, context.baseline, proposed)
+        written, happening, completes = turned_round(undone), Happening.UNDO, None
+        if context.lane is Lane.CRITICAL:
+            both = Happening.FIRST_UNDO, Happening.UNDO
+            happening, completes = which_of_two(
+                context.first, written, actor.person_id, actor.roles, both
+            )
+        self._check_proof(context.lane, Action.UNDO, context)
         decision = decision_id(ItemId(item.item_id), context.decisions + 1)
         return Verdict(
             item=item,
             action=Action.UNDO,
-            state=state,
+            state=review.after(context.state, happening),
             lane=context.lane,
-            changes=turned_round(undone),
+            changes=written,
             decision=decision,
             ordinal=context.decisions + 1,
             at=context.now,
             not_before=context.now + self._hold(item),
             policy_version=context.policy.version,
             steps=_steps(Action.UNDO, item, decision),
+            completes=completes,
             undoes=undone.decision_id,
+            proof=context.proof if context.lane is Lane.CRITICAL else None,
         )
 
     def _check_sight(
@@ -230,9 +263,26 @@ class Judge:
                 Code.RECORD_NOT_FOUND, f"{target.instance} has no record {target.identifier!r}."
             )
 
+    def _check_proof(self, lane: Lane, action: Action, context: Context) -> None:
+        """Ask for a proof last: nobody types a password for what is refused anyway."""
+        proof.check(lane, action, context.proof, context.now, self._proof_window)
+
     def _hold(self, item: ReviewItem) -> timedelta:
         known = self._targets.get(item.change.target.instance)
         return timedelta(seconds=known.hold if known is not None else 0)
+
+
+def _check_evidence(item: ReviewItem, lane: Lane, context: Context) -> None:
+    """Refuse to approve what is risky by somebody who has not looked at what it rests on."""
+    rules = context.policy.oversight
+    if context.evidence_opened or not wants_evidence(rules, item, critical=lane is Lane.CRITICAL):
+        return
+    passages, links = len(item.retrieval), len(item.evidence)
+    raise ProblemError(
+        Code.EVIDENCE_NOT_OPENED,
+        f"You have not opened its evidence ({passages} passages, {links} links) at this revision.",
+        open=f"/api/items/{item.item_id}/evidence",
+    )
 
 
 def _check_reason(action: Action, order: Order, policy: Policy) -> None:

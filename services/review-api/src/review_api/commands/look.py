@@ -191,12 +191,16 @@ class Look:
             # Whoever gives the second approval does not read what the first one wrote.
             blind = State(row["state"]) in UNDECIDED
             firsts = await self._store.all("item_approvals", asked)
-            past += [_approved(one, blind=blind) for one in firsts]
+            undo = State(row["state"]) is State.SECOND_UNDO
+            past += [_approved(one, blind=blind or (undo and one["waits"])) for one in firsts]
         past += [_said(one) for one in await self._store.all("item_comments", asked)]
         if row["decisions"]:
             past += [_decided(one) for one in await self._store.all("item_decisions", asked)]
             events = await self._store.all("item_write_back_events", asked)
             past += [_written(one) for one in events]
+        if row["control_item"]:
+            known = await self._store.one("control_item_result", asked)
+            past += [] if known is None else [_known(known)]
         return sorted(past, key=lambda one: one.at)
 
 
@@ -214,6 +218,18 @@ def _decided(row: Mapping[str, Any]) -> Past:
     )
 
 
+def _known(row: Mapping[str, Any]) -> Past:
+    """Return the line that says what a control item was; nobody is told before they answered."""
+    return Past(
+        at=row["decided_at"],
+        what="CONTROL_ITEM",
+        by=row["name"],
+        role=row["role"],
+        reason=f"Its known answer is {row['expected']}; {row['action']} was given. Nothing is "
+        "written, and no pipeline hears of it.",
+    )
+
+
 def _said(row: Mapping[str, Any]) -> Past:
     return Past(
         at=row["said_at"],
@@ -228,7 +244,7 @@ def _said(row: Mapping[str, Any]) -> Past:
 def _approved(row: Mapping[str, Any], *, blind: bool) -> Past:
     return Past(
         at=row["approved_at"],
-        what="FIRST_APPROVAL",
+        what="FIRST_APPROVAL" if row["action"] == "APPROVE" else "FIRST_UNDO",
         by=row["name"],
         role=row["role"],
         revision=row["revision"],

@@ -1,12 +1,13 @@
 """Sign in and out. Every attempt is a control; names that fail are slowed down, known or not."""
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from contract.identity import Digester
 from review_api import auth
+from review_api.commands.attempts import Attempts
 from review_api.commands.controls import control
+from review_api.commands.reentry import PASSWORD
 from review_api.hint import Hint
 from review_api.problems import Code, ProblemError
 from review_api.queries import QUERIES
@@ -25,7 +26,8 @@ class Session:
 class SignIn:
     """The use case, with what it needs."""
 
-    def __init__(self, *, store: Store, hint: Hint, digester: Digester) -> None:
+    def __init__(self, *, store: Store, hint: Hint, digester: Digester, attempts: Attempts) -> None:
+        self._attempts = attempts
         self._store = store
         self._hint = hint
         self._digester = digester
@@ -45,15 +47,12 @@ class SignIn:
         Raises:
             ProblemError: BAD_CREDENTIALS, SIGN_IN_LOCKED, PASSWORD_CHANGE_REQUIRED, BAD_PASSWORD.
         """
-        name = self._digester.of_bytes(b"sign-in\0" + username.lower().encode(errors="replace"))
-        locked = await self._store.one("locked_for", {"name": name})
-        if locked is not None and locked["seconds"] > 0:
-            raise _locked(locked["seconds"])
+        name = await self._attempts.begin(username)
         row = await self._store.one("account_by_username", {"username": _searchable(username)})
         stored = None if row is None else row["password_hash"]
         if not await auth.verify_password(stored, password) or row is None:
-            await self._failed(name, row)
-        assert row is not None
+            await self._attempts.failed(name, None if row is None else row["account_id"])
+            raise ProblemError(Code.BAD_CREDENTIALS, "No account has this name and this password.")
         if new_password is not None:
             await self._choose(row, password, new_password)
         elif row["one_time"]:
@@ -61,7 +60,8 @@ class SignIn:
                 Code.PASSWORD_CHANGE_REQUIRED,
                 "This password was made for you, and is good for one thing: choosing your own.",
             )
-        return await self._open(actor_of(row), name, earlier)
+        await self._store.run(("forget_failures", {"name": name}))
+        return await self.open(actor_of(row), earlier)
 
     async def _choose(self, row: Row, password: str, new_password: str) -> None:
         """Put one's own password in place of the one that was just typed."""
@@ -92,35 +92,19 @@ class SignIn:
             await connection.execute(QUERIES["close_sessions_of_account"], values)
             await connection.execute(QUERIES[name], told)
 
-    async def _failed(self, name: bytes, row: Row | None) -> None:
-        counted = await self._store.one("count_failure", {"name": name, "free": auth.FREE_FAILURES})
-        who = "unknown" if row is None else str(row["account_id"])
-        failed = control(
-            "SIGN_IN_FAILED",
-            scope=who,
-            actor_id=who,
-            role="",
-            at=datetime.now(UTC),
-            digester=self._digester,
-        )
-        await self._store.run(failed, ("forget_old_failures", {}))
-        self._hint()
-        if counted is not None and counted["seconds"] > 0:
-            raise _locked(counted["seconds"])
-        raise ProblemError(Code.BAD_CREDENTIALS, "No account has this name and this password.")
-
-    async def _open(self, actor: Actor, name: bytes, earlier: str | None) -> Session:
+    async def open(self, actor: Actor, earlier: str | None, *, by: str = PASSWORD) -> Session:
+        """Open a session for somebody who has just shown who they are; `by`: how."""
         token = auth.new_token()
         account = str(actor.account_id)
         opened = {
             "token": auth.token_hash(token),
             "account": actor.account_id,
             "seconds": auth.SESSION_SECONDS,
+            "by": by,
         }
         await self._store.run(
             ("close_session", {"token": auth.token_hash(earlier or "")}),
             ("open_session", opened),
-            ("forget_failures", {"name": name}),
             ("forget_old_sessions", {}),
             control(
                 "SIGNED_IN",
@@ -129,6 +113,7 @@ class SignIn:
                 role=actor.roles[0].value,
                 at=datetime.now(UTC),
                 digester=self._digester,
+                detail={"by": by},
             ),
         )
         self._hint()
@@ -142,10 +127,3 @@ class SignIn:
 def _searchable(username: str) -> str:
     """Return the name as accounts have it; what no account can have finds none."""
     return username.lower().replace("\0", " ").encode(errors="replace").decode()
-
-
-def _locked(seconds: float) -> ProblemError:
-    wait = max(1, math.ceil(seconds))
-    return ProblemError(
-        Code.SIGN_IN_LOCKED, f"This name can try again in {wait} s.", retry_after=wait
-    )

@@ -6,12 +6,15 @@ Owns what is signed and by which key. Writes nothing.
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import UNSET
+
 from contract.events import Action, ReviewDecision, Signature
 from contract.identity import Digester, record_key
 from contract.statement import Approver, Statement, timestamp_text, to_text
 from contract.topics import DECISIONS
 from conveyor.keys import Signer
 from conveyor.outbox import row_of
+from review_api.proof import Proof
 from review_api.roles import Permission, Role, acting_role
 from review_api.store import Actor
 
@@ -30,14 +33,17 @@ class Signed:
     headers: bytes
 
 
-def approver_of(actor: Actor, at: datetime) -> Approver:
-    """Return `actor` as a statement names people."""
+def approver_of(actor: Actor, at: datetime, proof: Proof | None = None) -> Approver:
+    """Return `actor` as a statement names people, with the `proof` that the lane asked for."""
+    proved = None if proof is None or proof.at is None else timestamp_text(proof.at)
     return Approver(
         person_id=str(actor.person_id),
         actor_id=str(actor.account_id),
         name=actor.name,
         role=deciding_role(actor).value,
         at=timestamp_text(at),
+        proved_at=proved or UNSET,
+        proved_by=UNSET if proved is None or proof is None else proof.by,
     )
 
 

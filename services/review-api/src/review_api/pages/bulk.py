@@ -35,7 +35,10 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """What each action is called, before and after."""
 _LONGEST_KEY: Final = 200
-_ASKS_AGAIN: Final = frozenset({Code.REASON_REQUIRED, Code.BAD_REASON, Code.TEXT_TOO_LONG})
+_ASKS_AGAIN: Final = frozenset(
+    {Code.REASON_REQUIRED, Code.BAD_REASON, Code.TEXT_TOO_LONG}
+    | {Code.PASSWORD_NEEDED, Code.WRONG_PASSWORD, Code.SIGN_IN_LOCKED}
+)
 
 
 @router.post("/review/bulk", **needs(Permission.DECIDE))
@@ -59,6 +62,8 @@ async def decide(request: Request) -> Response:
             comment=checked_text("comment", _text(sent, "comment").replace("\r\n", "\n")),
         )
         actor = request.state.actor
+        if password := _text(sent, "password"):
+            await desk.reentry(session, admission(request), password)
         answer = await desk.bulk(session, actor, admission(request), key, order)
     except ProblemError as problem:
         if problem.code not in _ASKS_AGAIN:
@@ -116,6 +121,7 @@ async def _asked(
         key=_key(_text(sent, "key")) or str(uuid4()),
         problem=problem,
         way=query(request),
+        prove=await desk.bulk.proves(token_hash(session_token(request)), rows),
     )
 
 

@@ -61,7 +61,7 @@ def fields(sight: Sight, draft: Draft) -> list[Field]:
                 proposed=proposed,
                 draft=value,
                 is_text=text.startswith('"'),
-                edited_before=asked != text,
+                edited_before=asked != text and sight.state is not State.SECOND_UNDO,
                 pieces=marks.diff(current or "", value),
             )
         )
@@ -102,6 +102,8 @@ _AS_APPROVED: Final = frozenset({State.WRITING, State.STUCK})
 
 def captions(sight: Sight) -> Captions:
     """Return how to speak of the change: as a proposal, or as what has been decided."""
+    if sight.state is State.SECOND_UNDO:
+        return Captions(title="What would be put back", after="To be put back")
     if sight.decision is None:
         return Captions()
     state = State.APPROVED if sight.state in _AS_APPROVED else sight.state
@@ -110,7 +112,7 @@ def captions(sight: Sight) -> Captions:
 
 def decided(sight: Sight) -> list[Field] | None:
     """Return the fields of the decision that writes them; None while there is only a proposal."""
-    if sight.decision is None or captions(sight) == Captions():
+    if sight.decision is None or sight.state is State.SECOND_UNDO or captions(sight) == Captions():
         return None
     known = {} if sight.baseline is None else sight.baseline.fields
     out = []

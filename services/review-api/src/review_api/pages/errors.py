@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from review_api.pages.render import html
 from review_api.problems import Code, ProblemError
 
-_PAGES = ("/review", "/people", "/policy", "/stop")
+_PAGES = ("/review", "/people", "/policy", "/stop", "/audit")
 _SAFE = frozenset({"GET", "HEAD"})
 
 

@@ -15,6 +15,7 @@ from review_api.api.bodies import checked_text
 from review_api.api.decisions import answered
 from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.auth import token_hash
+from review_api.commands.drafts import Typed
 from review_api.commands.judgement import Order
 from review_api.desk import Desk, desk_of
 from review_api.pages import change
@@ -38,6 +39,8 @@ async def decide(request: Request, item_id: UUID) -> Response:
     try:
         order = await _order(desk_of(request), item_id, sent, draft)
         session = token_hash(session_token(request))
+        if password := _text(sent, "password"):
+            await desk_of(request).reentry(session, admission(request), password)
         answer = await desk_of(request).decide(session, admission(request), draft.key, order)
     except ProblemError as problem:
         if not is_page(request) or problem.code in {Code.NOT_FOUND, Code.NOT_SIGNED_IN}:
@@ -81,6 +84,37 @@ async def comment(request: Request, item_id: UUID) -> Response:
             raise
         return await item_page(request, item_id, draft, problem)
     await desk.drafts.said(request.state.actor.person_id, item_id)
+    return RedirectResponse(_item(item_id, request), 303)
+
+
+@router.post("/review/items/{item_id}/evidence", **needs(Permission.DECIDE))
+async def open_evidence(request: Request, item_id: UUID) -> Response:
+    """Open what the proposal rests on, and show it; what was typed meanwhile stays."""
+    sent = await request.form()
+    draft, desk = _draft(sent), desk_of(request)
+    session = token_hash(session_token(request))
+    revision = await desk.claims.evidence(session, admission(request), item_id)
+    if draft.fields or draft.comment or draft.reason_code:
+        proposed = await desk.look.proposal(item_id)
+        typed = Typed(
+            fields={name: text for name, text in draft.fields.items() if name in proposed},
+            comment=checked_text("comment", draft.comment) or "",
+            reason_code=draft.reason_code,
+        )
+        await desk.drafts.save(request.state.actor.person_id, item_id, revision, typed)
+    return RedirectResponse(f"{_item(item_id, request)}#h-given", 303)
+
+
+@router.post("/review/items/{item_id}/keep", **needs(Permission.DECIDE))
+async def keep(request: Request, item_id: UUID) -> Response:
+    """Leave what is written as it is, though somebody asked to undo it."""
+    session = token_hash(session_token(request))
+    try:
+        await desk_of(request).keep(session, admission(request), item_id)
+    except ProblemError as problem:
+        if problem.code in {Code.NOT_FOUND, Code.NOT_SIGNED_IN}:
+            raise
+        return await item_page(request, item_id, change.Draft(key=str(uuid4())), problem)
     return RedirectResponse(_item(item_id, request), 303)
 
 

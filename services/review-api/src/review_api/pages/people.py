@@ -5,6 +5,7 @@ the answer to the POST itself, because there is no address and no store that it 
 from. Sending that POST again does nothing: the account has another version by then.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from review_api.api.bodies import checked_text
 from review_api.api.guard import GuardedRoute, needs
 from review_api.api.people import LONGEST_REASON
 from review_api.commands.accounts import Asked
+from review_api.commands.conduct import DAYS, MOST
 from review_api.commands.people import new_account
 from review_api.desk import desk_of
 from review_api.pages.render import html
@@ -38,6 +40,7 @@ _DONE: Final = {
     "roles": "The roles were changed. They count from now on.",
     "disable": "Nobody can sign in with this account. Its sessions are over.",
     "enable": "The account is open again.",
+    "identity": "Whoever signs in with it is this person.",
 }
 _MOST: Final = 1_000
 _ELSEWHERE: Final = frozenset({Code.NOT_FOUND, Code.NOT_SIGNED_IN, Code.WRONG_ROLE})
@@ -110,6 +113,22 @@ async def password(request: Request, account_id: UUID) -> Response:
     return await _change(request, account_id, "password")
 
 
+@router.post("/people/{account_id}/identity", **needs(Permission.PEOPLE))
+async def identity(request: Request, account_id: UUID) -> Response:
+    """Say who this person is at the company's provider."""
+    sent, company = await request.form(), desk_of(request).company
+    try:
+        if company is None:
+            raise ProblemError(Code.NOT_FOUND, "No company's sign-in is configured here.")
+        subject, reason = _text(sent, "subject").strip(), _reason(_typed(sent))
+        await company.say(account_id, subject, request.state.actor, reason)
+    except ProblemError as problem:
+        if problem.code in _ELSEWHERE:
+            raise
+        return await _account(request, account_id, problem=problem)
+    return RedirectResponse(f"/people/{account_id}?done=identity", 303)
+
+
 async def _change(request: Request, account_id: UUID, what: str) -> Response:
     sent = await request.form()
     typed = _typed(sent)
@@ -150,14 +169,19 @@ async def _do(
 async def _list(
     request: Request, typed: Typed | None = None, problem: ProblemError | None = None
 ) -> Response:
-    rows = await desk_of(request).store.all("people")
+    desk = desk_of(request)
+    rows = await desk.store.all("people")
     return html(
         request,
         "people.html",
         200 if problem is None else problem.kind.status,
-        folk=_folk(rows),
+        folk=(folk := _folk(rows)),
+        twice=_twice(folk),
         accounts=len(rows),
         cut=len(rows) == _MOST,
+        reviewers=await desk.watch.reviewers(desk.policy.oversight),
+        newest=MOST,
+        days=DAYS,
         typed=typed or Typed(),
         problem=problem,
         **_common(request),
@@ -174,13 +198,17 @@ async def _account(
     typed: Typed | None = None,
     problem: ProblemError | None = None,
 ) -> Response:
-    row, others = await desk_of(request).accounts.beside(account_id)
+    desk = desk_of(request)
+    row, others = await desk.accounts.beside(account_id)
+    company = desk.company
     return html(
         request,
         "account.html",
         status if problem is None else problem.kind.status,
         one=row,
         others=others,
+        company=None if company is None else company.provider.company.name,
+        subjects=[] if company is None else await company.subjects(row["person_id"]),
         own=row["account_id"] == request.state.actor.account_id,
         done=done,
         secret=secret,
@@ -204,6 +232,12 @@ def _folk(rows: Iterable[Row]) -> list[list[Row]]:
     for row in rows:
         found.setdefault(row["person_id"], []).append(row)
     return sorted(found.values(), key=lambda one: (one[0]["name"].casefold(), one[0]["username"]))
+
+
+def _twice(folk: Iterable[list[Row]]) -> set[str]:
+    """Return names that several people have: perhaps one of them is there twice."""
+    names = Counter(accounts[0]["name"].casefold() for accounts in folk)
+    return {name for name, many in names.items() if many > 1}
 
 
 def _typed(sent: FormData) -> Typed:

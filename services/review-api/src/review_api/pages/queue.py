@@ -11,10 +11,13 @@ from starlette.responses import RedirectResponse
 
 from review_api.api.guard import GuardedRoute, admission, needs, session_token
 from review_api.auth import token_hash
+from review_api.commands.look import Sight
 from review_api.desk import desk_of
 from review_api.listing import TABS, Listing, Page, parse_filter
+from review_api.oversight import wants_evidence
 from review_api.pages import change, view
 from review_api.pages.render import html
+from review_api.policy import Lane
 from review_api.problems import ProblemError
 from review_api.review import OPEN, State
 from review_api.roles import Permission, Role, may
@@ -71,7 +74,7 @@ async def _kept(request: Request, item_id: UUID) -> change.Draft:
     )
 
 
-@router.get("/review/decisions/{decision_id}/state", **needs(Permission.READ))
+@router.get("/review/decisions/{decision_id}/state", **needs(Permission.READ, by_itself=True))
 async def state(request: Request, decision_id: UUID) -> Response:
     """Return how a decision stands: the fragment that an open page puts in place of its own."""
     found = await desk_of(request).look.decision(decision_id)
@@ -90,6 +93,7 @@ async def item_page(
     sight = await desk.look.item(item_id)
     around = await beside(request)
     actor = request.state.actor
+    unopened = await _unopened(request, sight)
     return html(
         request,
         "item.html",
@@ -104,20 +108,43 @@ async def item_page(
         problem=problem,
         request_id=request.scope.get("placet_request_id", ""),
         progress=view.progress(sight.state, sight.decision, actor.person_id),
-        obstacles=view.obstacles(sight, actor, may_decide=_may_decide(request)),
+        obstacles=view.obstacles(sight, actor, may_decide=_may_decide(request), unopened=unopened),
         notes=view.notes(sight),
         revised=change.revised(sight),
         moved=change.moved(sight),
         limits=view.limits(sight),
         verb=view.verb(sight),
         is_open=sight.state in OPEN,
-        may_undo=view.may_undo(sight, actor),
+        may_undo=view.undo_verb(sight, actor),
         reasons=desk.policy.reasons,
         past_words=view.past_words,
         follower=follower(around["page"], str(item_id), actor.person_id),
         claim=view.claim(sight, actor.person_id),
+        prove=await _prove(request, sight),
+        unopened=unopened,
         skip_reasons=view.SKIP_WORDS,
     )
+
+
+async def _prove(request: Request, sight: Sight) -> view.Prove | None:
+    """Return what has to be proved before this person decides; None: nothing."""
+    if sight.lane is not Lane.CRITICAL or not _may_decide(request):
+        return None
+    reentry = desk_of(request).reentry
+    known = await reentry.proof(token_hash(session_token(request)))
+    return None if known is None else view.prove(sight, known[0], known[1], reentry.window)
+
+
+async def _unopened(request: Request, sight: Sight) -> bool:
+    """Tell whether the evidence is still closed to somebody who has to look at it first."""
+    rules, critical = desk_of(request).policy.oversight, sight.lane is Lane.CRITICAL
+    if sight.state not in OPEN or not _may_decide(request):
+        return False
+    if not wants_evidence(rules, sight.item, critical=critical):
+        return False
+    asked = {"item": UUID(sight.item.item_id), "revision": sight.item.revision}
+    asked["person"] = request.state.actor.person_id
+    return await desk_of(request).store.one("evidence_opened", asked) is None
 
 
 def _ahead(request: Request) -> bool:

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from review_api import auth, marks
 from review_api.api.guard import session_token
 from review_api.desk import desk_of
+from review_api.keymap import keymap_of
 from review_api.listing import count_text
 from review_api.roles import Permission, may
 from review_api.store import Actor
@@ -102,6 +103,11 @@ def seen(text: str) -> Markup:
     return Markup("").join([*parts, escape(text[at:])])
 
 
+def shaped(text: str) -> str:
+    """Return the same as text alone, for where no markup may be: names, and text in pictures."""
+    return _UNSEEN.sub(lambda found: f"U+{ord(found.group()):04X}", text)
+
+
 _END: Final = Markup("</span>")
 
 _ENVIRONMENT: Final = Environment(
@@ -121,20 +127,44 @@ def hour(moment: datetime) -> str:
 
 _ENVIRONMENT.globals.update(asset=asset, link=link, marks=marks, count_text=count_text)
 _ENVIRONMENT.filters.update(clock=clock, hour=hour, due=due, span=span, ago=ago, seen=seen)
+_ENVIRONMENT.filters.update(shaped=shaped)
+
+
+def _shortcut(key: str) -> Markup:
+    """Return the attributes of what a key presses; none where there is no key."""
+    if not key:
+        return Markup("")
+    return Markup(' data-key="{0}" aria-keyshortcuts="{0}"').format(key)
+
+
+def _printed(key: str) -> Markup:
+    """Return a key as it is printed on a button."""
+    return Markup('<kbd aria-hidden="true">{}</kbd>').format(key) if key else Markup("")
+
+
+def _company_name(request: Request) -> str:
+    company = desk_of(request).company
+    return "" if company is None else company.provider.company.name
 
 
 def html(request: Request, template: str, status: int = 200, /, **values: Any) -> Response:
     """Return a page. Never kept by caches: it may hold what only this person may see."""
     actor: Actor | None = getattr(request.state, "actor", None)
+    keymap = keymap_of(getattr(request.state, "keymap", None))
     text = _ENVIRONMENT.get_template(template).render(
         actor=actor,
         csrf=auth.csrf_of(session_token(request)) if actor is not None else "",
         may_decide=actor is not None and may(actor.roles, Permission.DECIDE),
         may_read=actor is not None and may(actor.roles, Permission.READ),
         may_oversee=actor is not None and may(actor.roles, Permission.OVERSEE),
+        may_audit=actor is not None and may(actor.roles, Permission.AUDIT),
         may_pause=actor is not None and may(actor.roles, Permission.PAUSE),
         stops=[] if actor is None else desk_of(request).stops.known,
         here=request.url.path,
+        company_name=_company_name(request),
+        keymap=keymap,
+        pressed_by=lambda name: _shortcut(keymap.key(name)),
+        kbd=lambda name: _printed(keymap.key(name)),
         **values,
     )
     headers = {"Cache-Control": "no-store", "Vary": "Cookie"}

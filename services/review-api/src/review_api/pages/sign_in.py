@@ -29,9 +29,10 @@ async def form(
     request: Request,
     next: str = "",  # noqa: A002 - the parameter's name
     change: str = "",
+    left: str = "",
 ) -> Response:
     """Return the form; with `change`, the one that exchanges a password for another one."""
-    return _form(request, 200, back=local(next), changes=bool(change))
+    return shown(request, 200, back=local(next), changes=bool(change), left=bool(left))
 
 
 @router.post("/review/sign-in", **needs(Permission.PUBLIC))
@@ -50,7 +51,7 @@ async def sign_in(request: Request) -> Response:
     except ProblemError as problem:
         if problem.code not in _REFUSED:
             raise
-        return _form(
+        return shown(
             request,
             problem.kind.status,
             back=back,
@@ -63,15 +64,18 @@ async def sign_in(request: Request) -> Response:
     return answer
 
 
-def _form(
+def shown(
     request: Request,
     status: int,
     *,
     back: str,
-    changes: bool,
+    changes: bool = False,
     username: str = "",
     problem: ProblemError | None = None,
+    left: bool = False,
 ) -> Response:
+    """Return the sign-in page; `left`: somebody has just signed out."""
+    company = desk_of(request).company
     return html(
         request,
         "sign_in.html",
@@ -80,6 +84,8 @@ def _form(
         username=username,
         changes=changes,
         problem=problem,
+        company=None if company is None else company.provider.company.name,
+        out=None if company is None or not left else company.provider.sign_out_address,
     )
 
 
@@ -87,7 +93,7 @@ def _form(
 async def sign_out(request: Request) -> Response:
     """End the session."""
     await desk_of(request).sign_in.out(session_token(request))
-    answer = RedirectResponse("/review/sign-in", 303)
+    answer = RedirectResponse("/review/sign-in?left=1", 303)
     answer.delete_cookie(auth.COOKIE, path="/")
     return answer
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from contract.events import Action
 from contract.targets import LIMITS
 from review_api.claim import Claim
 from review_api.commands.look import Decision, Past, Sight
 from review_api.pages import waiting
 from review_api.policy import Lane
+from review_api.proof import Proof, needed
 from review_api.review import OPEN, UNDER_WAY, State
 from review_api.roles import Role
 from review_api.store import Actor
@@ -18,6 +21,7 @@ WORDS: Final[Mapping[str, str]] = {
     "PROPOSED": "Proposed",
     "APPROVE": "Approved",
     "FIRST_APPROVAL": "First approval",
+    "FIRST_UNDO": "First of two to undo it",
     "COMMENTED": "Comment",
     "REJECT": "Rejected",
     "NEED_INFO": "Asked for information",
@@ -33,6 +37,7 @@ WORDS: Final[Mapping[str, str]] = {
     "STUCK": "Stuck: a person must look",
     "ABANDONED": "Given up by a person",
     "CANCELLED": "Cancelled",
+    "CONTROL_ITEM": "Control item answered",
 }
 """What happenings and states of write-backs are called in front of people."""
 
@@ -47,6 +52,7 @@ STATES: Final[Mapping[State, tuple[str, str]]] = {
     State.CONFLICT: ("conflict", "bad"),
     State.STUCK: ("stuck", "bad"),
     State.FAILED: ("failed", "bad"),
+    State.SECOND_UNDO: ("undo needs second", "warn"),
     State.UNDOING: ("being undone", "warn"),
     State.UNDONE: ("undone", "plain"),
 }
@@ -70,6 +76,23 @@ def taken(row: Mapping[str, Any], person_id: UUID) -> bool:
 def claim(sight: Sight, person_id: UUID) -> Claim | None:
     """Return somebody else's live claim; None where the item is free or one's own."""
     return sight.claim if sight.claim.held_by_another(person_id, sight.now) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prove:
+    """Somebody has to prove who they are: how (`by`), and whether for any decision or approvals."""
+
+    by: str
+    for_all: bool
+
+
+def prove(sight: Sight, known: Proof, now: datetime, window: timedelta) -> Prove | None:
+    """Return what a decision on this item takes that the session has not shown."""
+    undoes = sight.state in {State.COMPLETED, State.SECOND_UNDO}
+    approves = Action.UNDO if undoes else Action.APPROVE
+    if not needed(sight.lane, approves, known, now, window):
+        return None
+    return Prove(by=known.by, for_all=needed(sight.lane, Action.REJECT, known, now, window))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +164,18 @@ def _fields_text(write_back: Mapping[str, Any]) -> str | None:
     return f"Changed meanwhile: {', '.join(names)}" if names else None
 
 
-def may_undo(sight: Sight, actor: Actor) -> bool:
-    """Tell whether `actor` is offered to write the old values back."""
-    ordinary = sight.lane is not Lane.CRITICAL
-    return sight.state is State.COMPLETED and ordinary and Role.APPROVER in actor.roles
+def undo_verb(sight: Sight, actor: Actor) -> str | None:
+    """Return what the button that undoes is called; None: it is not `actor`'s to press."""
+    if Role.APPROVER not in actor.roles:
+        return None
+    if sight.state is State.COMPLETED:
+        if sight.lane is Lane.CRITICAL:
+            return "Undo first: another approver has to agree"
+        return "Undo: write the old value back"
+    if sight.state is not State.SECOND_UNDO or sight.first is None:
+        return None
+    own = sight.first.person_id == actor.person_id
+    return None if own else "Undo second: write the old value back"
 
 
 def past_words(one: Past) -> str:
@@ -178,11 +209,15 @@ def limits(sight: Sight) -> Sequence[str]:
     return LIMITS.get(sight.item.change.target.system, ()) if sight.state in OPEN else ()
 
 
-def obstacles(sight: Sight, actor: Actor, *, may_decide: bool) -> list[str]:
+def obstacles(sight: Sight, actor: Actor, *, may_decide: bool, unopened: bool = False) -> list[str]:
     """Return why approving is not possible just now, in words; empty: it is."""
     found = []
     if not may_decide:
         found.append("Your role reads; it does not decide.")
+    if sight.state is State.SECOND_UNDO and sight.first is not None:
+        own = sight.first.person_id == actor.person_id
+        who = "You have" if own else f"{sight.first.name} has"
+        found.append(f"{who} asked to undo it. It takes another approver.")
     if sight.state not in OPEN:
         return found
     if sight.first is not None and sight.first.person_id == actor.person_id:
@@ -193,4 +228,6 @@ def obstacles(sight: Sight, actor: Actor, *, may_decide: bool) -> list[str]:
         found.append("What the target holds has never been read, so approving is not possible yet.")
     elif sight.baseline.missing:
         found.append("The target has no such record.")
+    if unopened and not found:
+        found.append("Approving takes a look at the evidence: open it first.")
     return found

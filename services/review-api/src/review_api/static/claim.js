@@ -6,7 +6,7 @@ import * as session from "./session.js";
 const BEAT = 30_000;
 const AGAIN = 10_000;
 
-let held = null; // { item, token, csrf } while the claim is ours
+let held = null; // { item, token, until, csrf } while the claim is ours
 let timer = 0;
 let main = null;
 
@@ -52,7 +52,7 @@ const beat = async () => {
     const told = await answer.json();
     if (at !== main) return; // another item is open by now
     if (answer.ok) {
-      held = { item, csrf, token: told.claim_token };
+      held = { item, csrf, token: told.claim_token, until: told.until };
       mark(held.token);
       say(`Yours until ${clock(told.until)}`, false);
       pause = BEAT;
@@ -73,14 +73,18 @@ const beat = async () => {
 
 export const release = () => {
   clearTimeout(timer);
-  if (held) send(held.item, "release", held.csrf, { claim_token: held.token }, true).catch(() => {});
+  // With its end: should the next page have claimed it by now, this gives back nothing.
+  const { item, csrf, token: claim_token, until } = held ?? {};
+  if (held) send(item, "release", csrf, { claim_token, until }, true).catch(() => {});
   held = null;
 };
 
-// A decision gives the claim back by itself; to give it back before would make it stale.
+// A decision gives the claim back by itself; to give it back, or to claim anew, would make it stale.
+// So a beat that is under way now is the last for this item.
 export const keep = () => {
   clearTimeout(timer);
   held = null;
+  main = null;
 };
 
 export const attach = (place) => {

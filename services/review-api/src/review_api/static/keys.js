@@ -1,29 +1,18 @@
 // One key, one thing: the buttons and fields that carry `data-key`, moving, and help.
 // Keys are ignored while somebody types, with modifiers, on repeat and in an input method; they can
-// be switched off (WCAG 2.1.4). A key never decides more than the item on screen.
+// be switched off and are their own (WCAG 2.1.4): the page says which. A key never decides more than
+// the item on screen.
 
 import * as queue from "./queue.js";
+import * as session from "./session.js";
 import * as select from "./select.js";
 
-const OFF = "placet.keys";
 const root = document.documentElement;
-const HELP = [
-  ["a", "Approve"],
-  ["r", "Reject, then a number for the reason"],
-  ["i", "Ask for information, then a number"],
-  ["c", "Comment"],
-  ["e", "Edit the first field"],
-  ["j", "Next item"],
-  ["k", "Previous item"],
-  ["s", "Skip"],
-  ["x", "Select, or not, for several at once"],
-  ["b", "Reject what is selected: asks first"],
-  ["z", "Take back, while it is held"],
-  ["/", "Search"],
-  ["?", "This list"],
-];
+const KEYS = JSON.parse(document.body.dataset.keys ?? "[]"); // [name, key, words] of each
+const keyOf = Object.fromEntries(KEYS);
+let enabled = document.body.dataset.keysOn !== "no";
 
-const on = () => localStorage.getItem(OFF) !== "off";
+const on = () => enabled;
 const typing = (target) =>
   target.closest?.("input:not([type=hidden], [type=checkbox]), textarea, select, [contenteditable]");
 
@@ -46,7 +35,8 @@ const close = () => Object.assign(make("button", "Close"), { onclick: (e) => e.t
 const help = () => {
   const list = document.createElement("dl");
   list.className = "keylist";
-  for (const [key, words] of HELP) {
+  for (const [, key, words] of KEYS) {
+    if (!key) continue;
     const term = document.createElement("dt");
     term.append(make("kbd", key));
     list.append(term, make("dd", words));
@@ -54,12 +44,16 @@ const help = () => {
   const label = document.createElement("label");
   const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: on() });
   box.addEventListener("change", () => {
-    localStorage.setItem(OFF, box.checked ? "on" : "off");
-    root.classList.toggle("keys", box.checked);
+    enabled = box.checked;
+    root.classList.toggle("keys", enabled);
+    const body = new URLSearchParams({ what: "switch", ...(enabled && { on: "yes" }) });
+    const headers = { "X-CSRF-Token": session.csrf() };
+    fetch("/review/settings", { method: "POST", headers, body }).catch(() => {}); // as long as this page
   });
   label.className = "check";
   label.append(box, " Single keys are on");
-  open("Keys", list, label, close());
+  const change = make("a", "Choose other keys", { href: "/review/settings", className: "button" });
+  open("Keys", list, label, close(), " ", change);
 };
 
 // Asks for the reason: one key, or a click.
@@ -114,7 +108,15 @@ const keydown = (event) => {
   if (document.querySelector("dialog[open]")) return;
   const { key } = event;
   const done =
-    key === "?" ? (help(), true) : key === "j" ? move(1) : key === "k" ? move(-1) : key === "x" ? select.toggle() : press(key);
+    key === keyOf.help
+      ? (help(), true)
+      : key === keyOf.next
+        ? move(1)
+        : key === keyOf.previous
+          ? move(-1)
+          : key === keyOf.select
+            ? select.toggle()
+            : press(key);
   if (done) event.preventDefault();
 };
 

@@ -22,6 +22,22 @@ const field = (label, name, type, value = "") => {
   return holder;
 };
 
+// Another tab signs in at the company; this one goes on with the session that it made.
+const elsewhere = (company, who, note, done) => {
+  const link = Object.assign(document.createElement("a"), { href: "/review/oidc", target: "_blank" });
+  link.className = "button";
+  link.textContent = `Sign in with ${company}`;
+  const back = Object.assign(document.createElement("button"), { type: "button" });
+  back.textContent = "I have signed in there";
+  back.addEventListener("click", async () => {
+    const answer = await fetch("/api/session").catch(() => null);
+    const told = answer?.ok ? await answer.json() : null;
+    if (told?.username === who) return done(told.csrf_token);
+    note.textContent = told ? `This page is ${who}'s, and ${told.username} is signed in.` : "Not yet.";
+  });
+  return [link, back];
+};
+
 const ask = () =>
   new Promise((go) => {
     const dialog = document.createElement("dialog");
@@ -39,6 +55,13 @@ const ask = () =>
     form.append(head, note, field("User name", "username", "text", who));
     form.append(field("Password", "password", "password"), button);
     dialog.append(form);
+    const goOn = (csrf) => {
+      renew(csrf);
+      dialog.remove();
+      go();
+    };
+    const company = document.querySelector(".me")?.dataset.company;
+    if (company) form.append(...elsewhere(company, who, note, goOn));
     dialog.addEventListener("cancel", (event) => event.preventDefault());
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -56,9 +79,7 @@ const ask = () =>
           note.textContent = `${told.title}. ${told.next}`;
           return;
         }
-        renew(told.csrf_token);
-        dialog.remove();
-        go();
+        goOn(told.csrf_token);
       } catch {
         note.textContent = "Placet does not answer. Try again.";
       }

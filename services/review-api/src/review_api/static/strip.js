@@ -49,6 +49,13 @@ export const waiting = (order, why) => {
 
 export const done = async (order, told) => {
   if (latest !== order) return; // another decision is on the line by now
+  if (told.control_item) {
+    const { expected, right } = told.control_item;
+    return put(line(right ? "good" : "bad", [
+      strong(right ? "It was a control item, and you were right." : "It was a control item."),
+      ` ${order.title}: its known answer is ${expected}. Nothing is written.`,
+    ]));
+  }
   if (!told.decision_id) {
     return put(line("", [strong("First approval given"), ` ${order.title}`]));
   }
