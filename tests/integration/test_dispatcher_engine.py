@@ -216,9 +216,9 @@ def test_what_waited_for_the_target_is_due_at_once_and_in_order_when_it_is_back(
     proxy.cut()
     for one in "cab":
         lab.accept(lab.desk.approve(one, '"new"', '""'))
-    lab.run_until(lambda: {row[2] for row in lab.states()} == {"RETRYING"})
+    lab.run_until(lambda: {row[2] for row in lab.states()} == {"RETRYING"}, seconds=60)
     proxy.down = False
-    lab.run_until(lambda: {row[2] for row in lab.states()} == {"APPLIED"}, seconds=20)
+    lab.run_until(lambda: {row[2] for row in lab.states()} == {"APPLIED"}, seconds=60)
     assert [one for one, _ in lab.faq.effects()] == ["c", "a", "b"]
 
 

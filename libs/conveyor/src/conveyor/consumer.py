@@ -124,6 +124,8 @@ class Consumer:
             known = self._find_offsets([(p.topic, p.partition) for p in partitions])
             for partition in partitions:
                 partition.offset = known.get((partition.topic, partition.partition), OFFSET_INVALID)
+            # They are handled, whatever Kafka was told before a crash: lag displays go by that.
+            self._done |= known
         client.assign(partitions)
         self.assigned.set()
         log.info("partitions_assigned", group=self._group, count=len(partitions))

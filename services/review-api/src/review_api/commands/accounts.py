@@ -168,7 +168,7 @@ class Accounts:
                 detail={"claim": str(row["claims"])},
             )
             given = {"item": row["item_id"], "given": row["claims"], "person": holder.person_id}
-            await _run(connection, "release", given | told)
+            await _run(connection, "release", given | told | {"until": None})
 
     def _told(
         self, asked: Asked, what: str, before: Account, after: Account
