@@ -214,6 +214,20 @@ def test_a_tab_closed_before_a_decision_is_sent_sends_it_when_it_is_back(
     wait_for("forgotten", lambda: desk.page.evaluate("Object.keys(localStorage).length") == 0)
 
 
+def test_a_browser_that_keeps_nothing_decides_all_the_same(desk, placet, reviewer, queue):
+    desk.sign_in(placet)
+    desk.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new Error('blocked'); } })"
+    )
+    desk.open(queue[0])
+    expect(desk.page.locator("#claim")).to_contain_text("Yours until")
+    desk.page.get_by_label("Reason", exact=True).select_option("WRONG")
+    desk.page.get_by_role("button", name="Reject").click()
+    _on(desk.page, queue[1])
+    wait_for("rejected", lambda: _state(reviewer, queue[0]) == "REJECTED")
+    expect(desk.page.locator("#sent")).to_contain_text("Rejected")
+
+
 def test_a_session_that_ends_asks_over_the_page_and_sends_what_was_decided(
     desk, placet, reviewer, queue
 ):

@@ -62,6 +62,13 @@ def found(facts: Facts, **terms: object) -> list[tuple[Kind, str]]:
     ]
 
 
+def test_a_control_item_that_was_answered_lacks_no_decision() -> None:
+    facts = chain(1)[:3]
+    assert [kind for kind, _ in found(facts)] != []
+    answered = facts[2] | {"action_type": "CONTROL_ITEM_ANSWERED"}
+    assert found([*facts, answered]) == []
+
+
 def test_whole_chains_have_no_gap() -> None:
     facts = numbered([fact for number in range(50) for fact in chain(number)])
     assert found(facts) == []

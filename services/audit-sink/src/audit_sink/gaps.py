@@ -18,6 +18,7 @@ import msgspec
 
 _NO_WRITE: Final = frozenset({"REJECT", "NEED_INFO", "TAKE_BACK"})
 _TAKE_BACK: Final = "TAKE_BACK"
+_CONTROL_ANSWER: Final = "CONTROL_ITEM_ANSWERED"
 _EPOCHS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """What a number over the first is a multiple of seconds by: nano-, micro-, milliseconds."""
 
@@ -111,22 +112,27 @@ class Chains:
             sequence = fact.sequence
             if sequence is not None:
                 self._count(sequence)
-            kind = fact.type
-            if kind == "WriteBack":
-                key = fact.decision_id or fact.correlation_id
-                if key not in self.write_backs:
-                    self.write_backs[key] = (fact.timestamp, sequence)
-            elif kind == "ReviewItem":
-                self._item(fact)
-            elif kind == "ReviewDecision":
-                self._decision(fact)
-            elif kind == "Outcome":
-                key = fact.decision_id or fact.item_id or fact.correlation_id
-                self.outcomes[key] = (fact.timestamp, sequence, fact.item_id)
-            elif kind == "ModelOutput":
-                self.outputs[fact.correlation_id] = (fact.timestamp, sequence)
-            elif kind == "DeadLetter":
-                self.answered.add(fact.correlation_id)
+            self._take(fact, sequence)
+
+    def _take(self, fact: Seen, sequence: int | None) -> None:
+        kind = fact.type
+        if kind == "WriteBack":
+            key = fact.decision_id or fact.correlation_id
+            if key not in self.write_backs:
+                self.write_backs[key] = (fact.timestamp, sequence)
+        elif kind == "ReviewItem":
+            self._item(fact)
+        elif kind == "ReviewDecision":
+            self._decision(fact)
+        elif kind == "Outcome":
+            key = fact.decision_id or fact.item_id or fact.correlation_id
+            self.outcomes[key] = (fact.timestamp, sequence, fact.item_id)
+        elif kind == "ModelOutput":
+            self.outputs[fact.correlation_id] = (fact.timestamp, sequence)
+        elif kind == "DeadLetter":
+            self.answered.add(fact.correlation_id)
+        elif fact.action_type == _CONTROL_ANSWER:  # an activity: no decision, and all there is
+            self._answer(fact, fact.item_id or fact.correlation_id)
 
     def _count(self, sequence: int) -> None:
         runs = self.runs
@@ -147,12 +153,15 @@ class Chains:
         item = fact.item_id or fact.correlation_id
         action = fact.action_type
         if action != _TAKE_BACK:  # taken back within its hold: the item waits again
-            revision = fact.revision or 0
-            if self.decided.get(item, -1) < revision:
-                self.decided[item] = revision
+            self._answer(fact, item)
         key = fact.decision_id or fact.correlation_id
         writes = action not in _NO_WRITE
         self.decisions[key] = (fact.timestamp, fact.sequence, item, writes)
+
+    def _answer(self, fact: Seen, item: Key) -> None:
+        revision = fact.revision or 0
+        if self.decided.get(item, -1) < revision:
+            self.decided[item] = revision
 
     def newest(self) -> datetime | None:
         """Return the latest time that any fact says."""

@@ -8,19 +8,26 @@ const NOT_KEPT = new Set(["csrf", "password"]);
 const mine = () => `${PREFIX}${document.querySelector(".me")?.dataset.username ?? ""}.`;
 const name = (order) => mine() + new URLSearchParams(order.body).get("key");
 
-export const keep = (order) => {
-  const body = order.body.filter(([field]) => !NOT_KEPT.has(field));
+// A browser without storage, or with a full one, keeps nothing: leaving the page asks first, as ever.
+const stored = (use) => {
   try {
-    localStorage.setItem(name(order), JSON.stringify({ ...order, body }));
+    return use(localStorage);
   } catch {
-    // No storage in this browser, or it is full: leaving the page asks first, as ever.
+    return undefined;
   }
 };
 
-export const drop = (order) => localStorage.removeItem(name(order));
+export const keep = (order) => {
+  const body = order.body.filter(([field]) => !NOT_KEPT.has(field));
+  stored((storage) => storage.setItem(name(order), JSON.stringify({ ...order, body })));
+};
+
+export const drop = (order) => stored((storage) => storage.removeItem(name(order)));
 
 // What was left behind, in no order: decisions of different items do not depend on each other.
 export const left = () =>
-  Object.keys(localStorage)
-    .filter((one) => one.startsWith(mine()))
-    .map((one) => JSON.parse(localStorage.getItem(one)));
+  stored((storage) =>
+    Object.keys(storage)
+      .filter((one) => one.startsWith(mine()))
+      .map((one) => JSON.parse(storage.getItem(one))),
+  ) ?? [];
